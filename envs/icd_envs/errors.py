@@ -1,0 +1,33 @@
+"""Errors of `icd_envs`, by the boundary that was crossed.
+
+    EnvsError
+    ├── GameFileError      a game, domain, grammar or problem text cannot be read
+    ├── TaskNotFoundError  no such task, split or game
+    └── EngineError        the engine was used out of order (a step before a reset, a closed world)
+"""
+
+from __future__ import annotations
+
+
+class EnvsError(Exception):
+    """Something about an environment; `code` is stable, the message says what to do."""
+
+    code = "envs"
+
+
+class GameFileError(EnvsError):
+    """A game, domain, grammar or problem text cannot be read."""
+
+    code = "envs.game_file"
+
+
+class TaskNotFoundError(EnvsError):
+    """No such task, split or game."""
+
+    code = "envs.task_not_found"
+
+
+class EngineError(EnvsError):
+    """The engine was used out of order: a step before a reset, or after the end."""
+
+    code = "envs.engine"

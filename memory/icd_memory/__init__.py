@@ -1,0 +1,1 @@
+"""What the runtime remembers: trajectories, their store, search over them. Imports neither `icd` nor `icd_envs`."""
