@@ -1,0 +1,95 @@
+"""The values that go in and out of one decision. No logic, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from icd.backends.base import Usage
+from icd_memory.trajectory import Step
+
+ActedBy = Literal["student", "teacher", "copy"]
+Reason = Literal["agreed", "disagreed", "invalid", "stuck", "unsupported", "policy", "budget", "student_failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionContext:
+    """What the runtime knows when it decides one step."""
+
+    goal: str
+    category: str
+    observation: str
+    plan: str = ""
+    view: str = ""
+    """The agent's knowledge so far, if the environment keeps it."""
+    history: tuple[Step, ...] = ()
+    admissible: tuple[str, ...] | None = None
+    """None: any text is an action."""
+    environment: str = ""
+    instance: str = ""
+    """Never an excerpt of this instance (leak guard)."""
+    tenant: str = "default"
+    episode_id: str = ""
+    step: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One sample of a model, read: what it thought and what it would do."""
+
+    action: str
+    """As written; empty if unparseable."""
+    key: str | None
+    """Canonical form for comparison; None if unparseable."""
+    reasoning: str = ""
+    text: str = ""
+    admissible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptUse:
+    """Which excerpt was shown, for the receipt."""
+
+    trajectory_id: str
+    step: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One paid call."""
+
+    role: Literal["student", "teacher", "planner", "verifier"]
+    model: str
+    usage: Usage
+    cost: float
+    """US dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the runtime returns for a step."""
+
+    receipt_id: str
+    action: str
+    reasoning: str
+    acted_by: ActedBy
+    reason: Reason
+    """Why this actor: the student's samples agreed, or what made the teacher take the step."""
+    samples: tuple[Candidate, ...] = ()
+    agreement: float | None = None
+    """Share of the largest group of equal samples; None if the student was not asked."""
+    support: float | None = None
+    """Similarity of the nearest excerpt; None if none was found."""
+    excerpts: tuple[ExcerptUse, ...] = ()
+    strategies: tuple[str, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    seconds: float = 0.0
+    cut: tuple[str, ...] = field(default=())
+    """What the composer cut to fit the window."""
+
+    @property
+    def cost(self) -> float:
+        """US dollars over all calls of the decision."""
+        return sum(charge.cost for charge in self.charges)
