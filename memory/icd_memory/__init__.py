@@ -1,1 +1,1 @@
-"""What the runtime remembers: trajectories, their store, search over them. Imports neither `icd` nor `icd_envs`."""
+"""What the runtime remembers: trajectories, their store, and search. Imports neither `icd` nor `icd_envs`."""

@@ -1,7 +1,7 @@
 """The recorded episode and its parts: plain values, without storage or search.
 
-A `Trajectory` is what one attempt at one task left behind. Which of them may be shown to a student is decided in
-`icd_memory.admission`, not here.
+A `Trajectory` is what one attempt at one task left behind. Which of them may be shown to a student is decided
+in `icd_memory.admission`, not here.
 """
 
 from __future__ import annotations
@@ -69,6 +69,14 @@ class Trajectory:
     notes: dict[str, str] = field(default_factory=dict)
 
     def content_hash(self) -> str:
-        """Return the sha256 over what was done (not over ids, times or notes): equal episodes have equal hashes."""
-        body = [self.environment, self.task_id, self.goal, self.category, self.plan, [asdict(s) for s in self.steps]]
-        return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        """Return the sha256 over what was done, not over ids, times or notes."""
+        body = [
+            self.environment,
+            self.task_id,
+            self.goal,
+            self.category,
+            self.plan,
+            [asdict(s) for s in self.steps],
+        ]
+        text = json.dumps(body, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

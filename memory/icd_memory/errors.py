@@ -1,0 +1,118 @@
+"""Errors of `icd_memory`, by the boundary that was crossed.
+
+IcdMemoryError
+├── MemoryStoreError             the database behind the store
+│   ├── StoreLockedError         another process holds the write lock for too long
+│   ├── StoreCorruptError        the file is damaged, or is not a store
+│   ├── StoreUnwritableError     the path or the permissions don't allow it
+│   ├── StoreFullError           the disk is full
+│   ├── StoreUnavailableError    the database server does not answer, or its driver is missing
+│   ├── StoreVersionError        made by a newer icd-runtime
+│   └── StoreConflictError       an id is there already, with other contents
+├── EmbedderError                texts to vectors
+│   ├── WeightsMissingError      the model's files are not on this machine
+│   ├── WeightsFetchError        fetching them failed, or what came is not what was expected
+│   ├── EmbedderMissingError     the extra that the embedder needs is not installed
+│   └── EmbedderMismatchError    the store was made with another embedder
+├── VectorIndexError             the vector index
+│   └── IndexUnavailableError    its extra is not installed, or its server does not answer
+└── TrajectoryNotFoundError      no trajectory of this id
+"""
+
+from __future__ import annotations
+
+
+class IcdMemoryError(Exception):
+    """Something about the memory; `code` is stable, the message says what to do."""
+
+    code = "memory"
+
+
+class MemoryStoreError(IcdMemoryError):
+    """The database behind the store failed."""
+
+    code = "memory.store"
+
+
+class StoreLockedError(MemoryStoreError):
+    """Another process holds the write lock for too long."""
+
+    code = "memory.store.locked"
+
+
+class StoreCorruptError(MemoryStoreError):
+    """The file is damaged, or is not a store."""
+
+    code = "memory.store.corrupt"
+
+
+class StoreUnwritableError(MemoryStoreError):
+    """The path or the permissions don't allow to open or to write the store."""
+
+    code = "memory.store.unwritable"
+
+
+class StoreFullError(MemoryStoreError):
+    """The disk is full; what was acknowledged is safe."""
+
+    code = "memory.store.full"
+
+
+class StoreUnavailableError(MemoryStoreError):
+    """The database server does not answer, or its driver is missing."""
+
+    code = "memory.store.unavailable"
+
+
+class StoreVersionError(MemoryStoreError):
+    """The store was made by a newer icd-runtime than this one."""
+
+    code = "memory.store.version"
+
+
+class EmbedderError(IcdMemoryError):
+    """Turning texts into vectors failed."""
+
+    code = "memory.embedder"
+
+
+class WeightsMissingError(EmbedderError):
+    """The embedding model's files are not on this machine."""
+
+    code = "memory.embedder.weights_missing"
+
+
+class WeightsFetchError(EmbedderError):
+    """Fetching weights failed, or what came is not what was expected."""
+
+    code = "memory.embedder.weights_fetch"
+
+
+class EmbedderMissingError(EmbedderError):
+    """The extra that this embedder needs is not installed."""
+
+    code = "memory.embedder.extra_missing"
+
+
+class EmbedderMismatchError(EmbedderError):
+    """The store was made with another embedder: its vectors can't be compared with this one's."""
+
+    code = "memory.embedder.mismatch"
+
+
+class VectorIndexError(IcdMemoryError):
+    """The vector index failed. It can be rebuilt from the store at any time."""
+
+    code = "memory.index"
+
+
+class IndexUnavailableError(VectorIndexError):
+    """The index's extra is not installed, or its server does not answer."""
+
+    code = "memory.index.unavailable"
+
+
+class TrajectoryNotFoundError(IcdMemoryError):
+    """No trajectory of this id."""
+
+    code = "memory.trajectory_not_found"

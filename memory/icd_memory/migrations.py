@@ -1,0 +1,112 @@
+"""How the store's tables came to be: numbered steps, only ever appended to.
+
+Which of them a database has had is written in its table `migrations`, so opening a store twice, or from two
+processes at once, runs each step once. A step uses no definition from `icd_memory.schema`, which shows only
+the newest state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from icd_memory.errors import StoreVersionError
+
+Migration = Callable[[sa.Connection], None]
+_ADVISORY_LOCK = 4_203_412_025
+"""Any number that others are unlikely to use: two processes that open a new PostgreSQL store take turns."""
+
+
+def m001_first_tables(connection: sa.Connection) -> None:
+    """Trajectories, runs, episodes, decisions, ledger, texts, vectors, meta."""
+    made = sa.MetaData()
+
+    def table(name: str, *parts: sa.Column[Any] | sa.Index) -> None:
+        numbered = [sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True)]
+        sa.Table(name, made, *numbered, sa.Column("id", sa.Text, nullable=False, unique=True), *parts)
+
+    def text(*names: str) -> list[sa.Column[Any]]:
+        return [sa.Column(name, sa.Text, nullable=False) for name in names]
+
+    def number(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.BigInteger) -> sa.Column[Any]:
+        return sa.Column(name, kind, nullable=False)
+
+    family = ("tenant", "environment", "status", "seq")
+    table(
+        "trajectories",
+        *text("tenant", "environment", "split", "source", "status", "reason", "content_hash", "body"),
+        sa.Index("trajectories_by_family", *family),
+        sa.Index("trajectories_by_source", "source"),
+        sa.Index("trajectories_by_content", "content_hash"),
+    )
+    table("runs", *text("config", "created_at"))
+    table(
+        "episodes",
+        *text("run_id", "task_id", "method"),
+        number("seed"),
+        *text("status"),
+        sa.Column("outcome", sa.Text),
+        *text("created_at"),
+        sa.Index("ix_episodes_run_id", "run_id"),
+    )
+    table(
+        "decisions",
+        *text("episode_id"),
+        number("step", sa.Integer),
+        *text("body", "created_at"),
+        sa.Index("ix_decisions_episode_id", "episode_id"),
+    )
+    table(
+        "ledger",
+        *text("run_id"),
+        sa.Column("episode_id", sa.Text),
+        sa.Column("decision_id", sa.Text),
+        *text("role", "model"),
+        *(number(name) for name in ("input_tokens", "cached_tokens", "output_tokens")),
+        *text("price"),
+        number("cost", sa.Double),
+        number("requests", sa.Integer),
+        number("estimated", sa.Boolean),
+        number("counterfactual", sa.Boolean),
+        sa.Index("ix_ledger_run_id", "run_id"),
+        sa.Index("ix_ledger_episode_id", "episode_id"),
+    )
+    sa.Table("texts", made, sa.Column("hash", sa.Text, primary_key=True), *text("body"))
+    sa.Table(
+        "vectors",
+        made,
+        sa.Column("embedder", sa.Text, primary_key=True),
+        sa.Column("hash", sa.Text, primary_key=True),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+    )
+    sa.Table("meta", made, sa.Column("name", sa.Text, primary_key=True), *text("value"))
+    made.create_all(connection, checkfirst=False)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_tables,)
+
+_applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
+
+
+def migrate(connection: sa.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:
+    """Bring the database up to date inside the connection's transaction; return the names of what was done.
+
+    Raises StoreVersionError when the database has steps that this version doesn't know.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    _applied.create(connection, checkfirst=True)
+    done = set(connection.scalars(sa.select(_applied.c.name)))
+    known = [migration.__name__ for migration in migrations]
+    if unknown := sorted(done - set(known)):
+        raise StoreVersionError(
+            f"the store was made by a newer icd-runtime (it has {', '.join(unknown)}): "
+            "upgrade icd-runtime, or use another store"
+        )
+    missing = [migration for migration in migrations if migration.__name__ not in done]
+    for migration in missing:
+        migration(connection)
+        connection.execute(_applied.insert(), {"name": migration.__name__})
+    return [migration.__name__ for migration in missing]

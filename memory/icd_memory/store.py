@@ -1,0 +1,390 @@
+"""The source of truth: trajectories, runs, episodes, decisions, ledger and cached vectors in SQL.
+
+Every write is durable when the call returns (inside `Store.transaction`: when the block ends) and is
+idempotent: the same id twice is stored once. Knows nothing of search; an index is a cache that is rebuilt
+from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from icd_memory import schema
+from icd_memory.codec import trajectory_from_json, trajectory_to_json
+from icd_memory.database import Database
+from icd_memory.errors import TrajectoryNotFoundError
+from icd_memory.migrations import MIGRATIONS
+from icd_memory.rows import (
+    AdmissionRow,
+    DecisionRow,
+    EpisodeRow,
+    LedgerRow,
+    RunRow,
+    Status,
+    StoreStats,
+)
+from icd_memory.trajectory import Trajectory
+
+Vector = npt.NDArray[np.float32]
+_PAGE = 200
+_IN_LIST = 500
+"""Values in one SQL `IN (...)`: SQLite allows a limited number of variables."""
+
+
+class Stored(NamedTuple):
+    """Identity and contents of a stored trajectory, without reading it."""
+
+    id: str
+    content_hash: str
+
+
+def text_hash(text: str) -> str:
+    """Return the key of a text in the store: 128 bits of its sha256, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Store:
+    """A store, shared by the threads of a process; several processes may open the same one."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._insert = postgresql.insert if database.engine.dialect.name == "postgresql" else sqlite.insert
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, lock_timeout_s: float = 30.0) -> Self:
+        """Open the store at a file path (made when missing), ``:memory:``, or a SQLite or PostgreSQL URL.
+
+        Raises a MemoryStoreError that says what to do.
+        """
+        return cls(Database.open(url_or_path, lock_timeout_s))
+
+    @property
+    def place(self) -> str:
+        """Where the store is: its path, or its URL without the password."""
+        return self._db.place
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the writes of this block, by this thread, one: all are durable at its end, or none is stored.
+
+        Other threads' writes wait meanwhile, so do slow work before. Don't await inside.
+        """
+        with self._db.write():
+            yield
+
+    # Trajectories
+
+    def add_trajectory(
+        self,
+        t: Trajectory,
+        *,
+        status: Literal["demonstration", "quarantine", "rejected"],
+        reason: str = "",
+    ) -> bool:
+        """Store a trajectory; return False, and change nothing, if its id is there already."""
+        row = {
+            "id": t.id,
+            "tenant": t.tenant,
+            "environment": t.environment,
+            "split": t.split,
+            "source": t.provenance.source,
+            "status": status,
+            "reason": reason,
+            "content_hash": t.content_hash(),
+            "body": trajectory_to_json(t),
+        }
+        return self._add(schema.trajectories, [row]) == 1
+
+    def trajectory(self, id: str) -> Trajectory:
+        """Return a trajectory. Raises TrajectoryNotFoundError."""
+        found = self.trajectories_by_id([id])
+        if id not in found:
+            raise TrajectoryNotFoundError(f"no trajectory {id!r} in {self.place}")
+        return found[id]
+
+    def trajectories_by_id(self, ids: Iterable[str]) -> dict[str, Trajectory]:
+        """Return those of the trajectories that are there, whatever their status."""
+        table = schema.trajectories.c
+        rows = self._by_key(sa.select(table.id, table.body), table.id, ids)
+        return {row.id: trajectory_from_json(row.body) for row in rows}
+
+    def trajectories(
+        self,
+        *,
+        tenant: str = "default",
+        environment: str | None = None,
+        status: Status | None = None,
+        source: str | None = None,
+        split: str | None = None,
+    ) -> Iterator[Trajectory]:
+        """Yield the tenant's trajectories in the order they came, narrowed as asked; None means any."""
+        table = schema.trajectories.c
+        narrowed = _narrowed(
+            tenant=tenant, environment=environment, status=status, source=source, split=split
+        )
+        last = -1
+        while True:
+            # By key, and no connection held between pages: writers never wait for a slow reader.
+            page = (
+                sa.select(table.seq, table.body)
+                .where(table.seq > last, *narrowed)
+                .order_by(table.seq)
+                .limit(_PAGE)
+            )
+            with self._db.read() as connection:
+                rows = connection.execute(page).all()
+            for _, body in rows:
+                yield trajectory_from_json(body)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1].seq
+
+    def listing(
+        self, *, tenant: str = "default", environment: str | None = None, status: Status | None = None
+    ) -> list[Stored]:
+        """Return id and content hash of each trajectory in the order they came, without reading steps."""
+        table = schema.trajectories.c
+        narrowed = _narrowed(tenant=tenant, environment=environment, status=status)
+        query = sa.select(table.id, table.content_hash).where(*narrowed).order_by(table.seq)
+        with self._db.read() as connection:
+            return [Stored(*row) for row in connection.execute(query)]
+
+    def families(self) -> list[tuple[str, str]]:
+        """Return the pairs of tenant and environment that have trajectories."""
+        table = schema.trajectories.c
+        query = (
+            sa.select(table.tenant, table.environment).distinct().order_by(table.tenant, table.environment)
+        )
+        with self._db.read() as connection:
+            return [(tenant, environment) for tenant, environment in connection.execute(query)]
+
+    def admission(self, id: str) -> AdmissionRow:
+        """Return where a trajectory stands, and why. Raises TrajectoryNotFoundError."""
+        table = schema.trajectories.c
+        query = sa.select(table.id, table.status, table.reason, table.content_hash).where(table.id == id)
+        with self._db.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise TrajectoryNotFoundError(f"no trajectory {id!r} in {self.place}")
+        return AdmissionRow(*row)
+
+    def with_content(self, content_hash: str, *, tenant: str = "default") -> list[AdmissionRow]:
+        """Return where the tenant's trajectories of these contents stand."""
+        table = schema.trajectories.c
+        query = (
+            sa.select(table.id, table.status, table.reason, table.content_hash)
+            .where(table.content_hash == content_hash, table.tenant == tenant)
+            .order_by(table.seq)
+        )
+        with self._db.read() as connection:
+            return [AdmissionRow(*row) for row in connection.execute(query)]
+
+    def set_status(self, id: str, status: Status, reason: str) -> None:
+        """Change where a trajectory stands. Raises TrajectoryNotFoundError."""
+        table = schema.trajectories
+        change = table.update().where(table.c.id == id).values(status=status, reason=reason)
+        with self._db.write() as connection:
+            if connection.execute(change).rowcount == 0:
+                raise TrajectoryNotFoundError(f"no trajectory {id!r} in {self.place}")
+
+    # Runs, episodes, decisions, ledger
+
+    def add_run(self, row: RunRow) -> bool:
+        """Store a run; return False if its id is there already."""
+        return self._add(schema.runs, [_plain(row)]) == 1
+
+    def run(self, id: str) -> RunRow | None:
+        """Return a run, or None."""
+        found = self._rows(schema.runs, RunRow, schema.runs.c.id == id)
+        return found[0] if found else None
+
+    def runs(self) -> list[RunRow]:
+        """Return all runs in the order they came."""
+        return self._rows(schema.runs, RunRow)
+
+    def add_episode(self, row: EpisodeRow) -> bool:
+        """Store an episode, in place of one of this id that is not `done`; return False if that is `done`."""
+        table = schema.episodes
+        values = _plain(row)
+        statement = self._insert(table).values(values)
+        statement = statement.on_conflict_do_update(
+            index_elements=[table.c.id], set_=values, where=table.c.status != "done"
+        )
+        with self._db.write() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    def episodes(self, run_id: str) -> list[EpisodeRow]:
+        """Return a run's episodes in the order they came."""
+        return self._rows(schema.episodes, EpisodeRow, schema.episodes.c.run_id == run_id)
+
+    def add_decision(self, row: DecisionRow) -> bool:
+        """Store a receipt; return False if its id is there already."""
+        return self._add(schema.decisions, [_plain(row)]) == 1
+
+    def decision(self, id: str) -> DecisionRow | None:
+        """Return a receipt, or None."""
+        found = self._rows(schema.decisions, DecisionRow, schema.decisions.c.id == id)
+        return found[0] if found else None
+
+    def decisions(self, episode_id: str) -> list[DecisionRow]:
+        """Return an episode's receipts by step."""
+        table = schema.decisions
+        return self._rows(
+            table, DecisionRow, table.c.episode_id == episode_id, order=(table.c.step, table.c.seq)
+        )
+
+    def add_ledger(self, rows: Sequence[LedgerRow]) -> int:
+        """Store ledger rows together; return how many were new."""
+        return self._add(schema.ledger, [_plain(row) for row in rows])
+
+    def ledger(self, run_id: str | None = None, episode_id: str | None = None) -> list[LedgerRow]:
+        """Return the ledger rows of a run, of an episode, or all."""
+        table = schema.ledger.c
+        conditions = []
+        if run_id is not None:
+            conditions.append(table.run_id == run_id)
+        if episode_id is not None:
+            conditions.append(table.episode_id == episode_id)
+        return self._rows(schema.ledger, LedgerRow, *conditions)
+
+    # Texts and vectors
+
+    def add_texts(self, texts: Iterable[str]) -> list[str]:
+        """Store texts once each by content; return their hashes in order, for bodies to refer to."""
+        texts = list(texts)
+        hashes = [text_hash(text) for text in texts]
+        unique = dict(zip(hashes, texts, strict=True))
+        self._add(schema.texts, [{"hash": key, "body": text} for key, text in unique.items()], key="hash")
+        return hashes
+
+    def texts(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Return those of the texts that are there, by hash."""
+        table = schema.texts.c
+        rows = self._by_key(sa.select(table.hash, table.body), table.hash, hashes)
+        return {row.hash: row.body for row in rows}
+
+    def vectors(self, embedder_id: str, hashes: Iterable[str]) -> dict[str, Vector]:
+        """Return those of the embedder's vectors that are there, by text hash, as float32."""
+        table = schema.vectors.c
+        query = sa.select(table.hash, table.data).where(table.embedder == embedder_id)
+        found = self._by_key(query, table.hash, hashes)
+        return {row.hash: np.frombuffer(row.data, dtype="<f2").astype(np.float32) for row in found}
+
+    def add_vectors(self, embedder_id: str, vectors: dict[str, Vector]) -> int:
+        """Store vectors by text hash, rounded to float16; return how many were new."""
+        rows = [
+            {"embedder": embedder_id, "hash": key, "data": vector.astype("<f2").tobytes()}
+            for key, vector in vectors.items()
+        ]
+        return self._add(schema.vectors, rows, key="embedder, hash")
+
+    # The store itself
+
+    def note(self, name: str) -> str | None:
+        """Return a note about the store itself, such as ``embedder``; None if there is none."""
+        table = schema.meta.c
+        with self._db.read() as connection:
+            return connection.scalar(sa.select(table.value).where(table.name == name))
+
+    def set_note(self, name: str, value: str) -> None:
+        """Write a note about the store itself."""
+        statement = self._insert(schema.meta).values(name=name, value=value)
+        with self._db.write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+            )
+
+    def stats(self) -> StoreStats:
+        """Return how much the store holds."""
+        trajectories, vectors = schema.trajectories.c, schema.vectors.c
+        by_status = sa.select(trajectories.status, sa.func.count()).group_by(trajectories.status)
+        by_embedder = sa.select(vectors.embedder, sa.func.count()).group_by(vectors.embedder)
+        with self._db.read() as connection:
+
+            def count(table: sa.Table) -> int:
+                return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+            statuses: dict[Status, int] = {"demonstration": 0, "quarantine": 0, "rejected": 0, "disabled": 0}
+            statuses.update({status: number for status, number in connection.execute(by_status)})
+            return StoreStats(
+                trajectories=statuses,
+                runs=count(schema.runs),
+                episodes=count(schema.episodes),
+                decisions=count(schema.decisions),
+                ledger_rows=count(schema.ledger),
+                texts=count(schema.texts),
+                vectors={embedder: number for embedder, number in connection.execute(by_embedder)},
+                schema=MIGRATIONS[-1].__name__,
+                embedder=self.note("embedder"),
+            )
+
+    # Shared by the tables
+
+    def _add(self, table: sa.Table, rows: Sequence[dict[str, Any]], key: str = "id") -> int:
+        """Insert the rows that are not there yet; return how many that were."""
+        if not rows:
+            return 0
+        statement = self._insert(table).on_conflict_do_nothing(index_elements=key.split(", "))
+        with self._db.write() as connection:
+            return sum(connection.execute(statement, row).rowcount for row in rows)
+
+    def _rows(
+        self,
+        table: sa.Table,
+        kind: type[Any],
+        *conditions: sa.ColumnElement[bool],
+        order: Sequence[sa.ColumnElement[Any]] = (),
+    ) -> list[Any]:
+        columns = [column for column in table.columns if column.name != "seq"]
+        query = sa.select(*columns).where(*conditions).order_by(*(order or (table.c.seq,)))
+        with self._db.read() as connection:
+            return [kind(**_typed(row)) for row in connection.execute(query).mappings()]
+
+    def _by_key(
+        self, query: sa.Select[Any], column: sa.ColumnElement[str], keys: Iterable[str]
+    ) -> list[sa.Row[Any]]:
+        wanted = list(dict.fromkeys(keys))
+        rows: list[sa.Row[Any]] = []
+        with self._db.read() as connection:
+            for start in range(0, len(wanted), _IN_LIST):
+                rows.extend(connection.execute(query.where(column.in_(wanted[start : start + _IN_LIST]))))
+        return rows
+
+
+def _narrowed(**wanted: str | None) -> list[sa.ColumnElement[bool]]:
+    columns = schema.trajectories.c
+    return [columns[name] == value for name, value in wanted.items() if value is not None]
+
+
+def _plain(row: RunRow | EpisodeRow | DecisionRow | LedgerRow) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(row).items()
+    }
+
+
+def _typed(row: sa.RowMapping) -> dict[str, Any]:
+    return {
+        name: datetime.fromisoformat(value) if name == "created_at" else value for name, value in row.items()
+    }
