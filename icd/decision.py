@@ -9,7 +9,8 @@ from icd.backends.base import Usage
 from icd_memory.trajectory import Step
 
 ActedBy = Literal["student", "teacher", "copy"]
-Reason = Literal["agreed", "disagreed", "invalid", "stuck", "unsupported", "policy", "budget", "student_failed"]
+CallRole = Literal["student", "teacher", "planner", "verifier"]
+Reason = Literal["agreed", "disagreed", "invalid", "stuck", "unsupported", "policy", "budget", "teacher_failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class ExcerptUse:
 class Charge:
     """One paid call."""
 
-    role: Literal["student", "teacher", "planner", "verifier"]
+    role: CallRole
     model: str
     usage: Usage
     cost: float

@@ -1,0 +1,103 @@
+"""Carrying a demonstrated step over to the present task: the same step, with the present names filled in.
+
+A demonstration for "heat some egg and put it in garbagecan" fits "heat some tomato and put it in fridge" once egg reads
+tomato and garbagecan reads fridge. The names come from aligning the two task sentences word by word; nothing here knows
+a particular environment beyond the form "name number" of its entities. Used to show excerpts (setting `adapt_names`)
+and by the policy `copy`, which acts without any model. Ours; its effect is measured, see docs/log.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from icd.agreement import text_key
+from icd.decision import DecisionContext
+from icd_memory.retrieval import Excerpt
+from icd_memory.trajectory import Step
+
+_WORD = re.compile(r"[a-z]+")
+_NUMBER = re.compile(r"\s\d+\b")
+
+
+def correspondence(theirs: str, ours: str) -> dict[str, str]:
+    """Return which words of their task sentence stand for which of ours; empty if the sentences are built differently.
+
+    Where two names swap their places, so do the words, so that no two names fall together.
+    """
+    a, b = _WORD.findall(theirs.lower()), _WORD.findall(ours.lower())
+    names: dict[str, str] = {}
+    for tag, i, j, k, m in SequenceMatcher(a=a, b=b, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        if tag != "replace" or j - i != m - k:
+            return {}
+        names.update(zip(a[i:j], b[k:m], strict=True))
+    for old, new in list(names.items()):
+        names.setdefault(new, old)
+    return names
+
+
+def rename(text: str, names: Mapping[str, str]) -> str:
+    """Replace whole words of `text`, all at once; a capital first letter stays one."""
+    if not names:
+        return text
+    pattern = re.compile(r"\b(" + "|".join(re.escape(n) for n in names) + r")\b", re.IGNORECASE)
+
+    def swap(match: re.Match[str]) -> str:
+        new = names[match.group().lower()]
+        return new.capitalize() if match.group()[0].isupper() else new
+
+    return pattern.sub(swap, text)
+
+
+def adapt(excerpt: Excerpt, goal: str) -> Excerpt:
+    """Return the excerpt with the names of the present task filled in."""
+    names = correspondence(excerpt.goal, goal)
+    if not names:
+        return excerpt
+    steps = tuple(
+        Step(
+            rename(step.observation, names),
+            rename(step.action, names),
+            rename(step.reasoning, names),
+            rename(step.view, names),
+            step.actor,
+            step.reward,
+        )
+        for step in excerpt.steps
+    )
+    return replace(excerpt, goal=rename(excerpt.goal, names), plan=rename(excerpt.plan, names), steps=steps)
+
+
+def copied_action(excerpt: Excerpt, context: DecisionContext, tried: frozenset[str]) -> str | None:
+    """Return the demonstrated action with the present names, if there is an admissible one of its kind.
+
+    The very action if it is admissible and untried; else one that differs from it in numbers only; else, for an action
+    whose object is not here, one with the same first word that has not been done in this episode.
+    """
+    wanted = text_key(adapt(excerpt, context.goal).steps[excerpt.focus].action)
+    if wanted is None:
+        return None
+    if context.admissible is None:
+        return wanted
+    done = {text_key(step.action) for step in context.history}
+    fresh = [a for a in context.admissible if text_key(a) not in tried]
+    for rank in (
+        [a for a in fresh if text_key(a) == wanted],
+        _preferring_new([a for a in fresh if _shape(a) == _shape(wanted)], done),
+        [a for a in fresh if a.split()[0].lower() == wanted.split()[0] and text_key(a) not in done],
+    ):
+        if rank:
+            return rank[0]
+    return None
+
+
+def _preferring_new(actions: Sequence[str], done: set[str | None]) -> list[str]:
+    return sorted(actions, key=lambda a: text_key(a) in done)
+
+
+def _shape(action: str) -> str:
+    return _NUMBER.sub("", action.lower())

@@ -1,0 +1,167 @@
+"""A GGUF model in this process, through llama.cpp (extra ``local``).
+
+The n samples of a request share one prompt; prompts that begin alike share their computed prefix; choices are enforced
+with a grammar, so an answer is always one of them. Two styles: ``chat`` uses the model's own chat template, ``plain``
+a transcript without turns (for base models, and often better for very small ones).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Usage
+from icd.errors import BackendReplyError, MissingExtraError, ModelFilesError
+
+if TYPE_CHECKING:
+    from xllamacpp import Server
+
+Style = Literal["chat", "plain"]
+
+_THOUGHT_CHARACTERS = 240
+
+
+class LocalBackend:
+    """Answers with a local GGUF model. The weights are loaded at the first request."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        model: str | None = None,
+        style: Style = "plain",
+        context: int = 4096,
+        slots: int = 4,
+        threads: int | None = None,
+    ) -> None:
+        """Prepare a model file.
+
+        Args:
+            path: The GGUF file.
+            model: Its name in prices and receipts; the file's stem if not given.
+            style: How messages become a prompt.
+            context: Tokens of each slot.
+            slots: Samples computed at once.
+            threads: CPU threads; all usable cores if not given.
+
+        Raises:
+            ModelFilesError: there is no such file.
+        """
+        self._path = Path(path).expanduser()
+        if not self._path.is_file():
+            raise ModelFilesError(
+                f"no model file at {str(self._path)!r}; `icd models pull smollm2-135m` fetches a small one, "
+                "or give the path of a GGUF file"
+            )
+        self.model = model or self._path.stem
+        self.capabilities = Capabilities(
+            shared_prompt=True, constrained=True, context_tokens=context, seeded=True, extras={"style": style}
+        )
+        self._style = style
+        self._context = context
+        self._slots = slots
+        self._threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self._server: Server | None = None
+        self._lock = asyncio.Lock()
+
+    async def complete(self, request: ChatRequest) -> ChatResponse:
+        """Answer; see `icd.backends.base.Backend.complete`."""
+        async with self._lock:
+            if self._server is None:
+                self._server = await asyncio.to_thread(self._load)
+        started = time.perf_counter()
+        reply = await asyncio.to_thread(self._ask, self._server, request)
+        if "choices" not in reply:
+            raise BackendReplyError(f"{self.model}: llama.cpp answered {reply.get('error', reply)}")
+        usage = reply["usage"]
+        return ChatResponse(
+            tuple(_completion(choice) for choice in reply["choices"]),
+            Usage(
+                usage["prompt_tokens"],
+                usage.get("prompt_tokens_details", {}).get("cached_tokens", 0),
+                usage["completion_tokens"],
+            ),
+            self.model,
+            time.perf_counter() - started,
+        )
+
+    def count_tokens(self, text: str) -> int:
+        """Return an estimate: four characters a token (llama.cpp counts exactly in each reply's usage)."""
+        return len(text) // 4 + 1
+
+    async def close(self) -> None:
+        """Unload the model."""
+        self._server = None
+
+    def _load(self) -> Server:
+        try:
+            import xllamacpp
+        except ImportError as error:
+            raise MissingExtraError("a local model", "local") from error
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._path)
+        params.n_ctx = self._context * self._slots
+        params.n_parallel = self._slots
+        params.kv_unified = True
+        params.swa_full = True
+        params.warmup = False
+        params.verbosity = -1
+        params.cpuparams.n_threads = self._threads
+        params.cpuparams_batch.n_threads = self._threads
+        try:
+            return xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise ModelFilesError(f"{self._path} cannot be loaded ({error}); is it a whole GGUF file?") from error
+
+    def _ask(self, server: Server, request: ChatRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "n": request.n,
+            "temperature": request.temperature,
+            "max_tokens": request.max_tokens,
+            "stop": list(request.stop),
+            "cache_prompt": True,
+            "top_k": 0,
+            "top_p": 1.0,
+            "min_p": 0.0,
+            "logprobs": 1,
+        }
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if request.choices is not None:
+            body["grammar"] = choice_grammar(request)
+        if self._style == "plain":
+            prompt = "\n\n".join(message.content for message in request.messages)
+            reply = server.handle_completions({**body, "prompt": f"{prompt}\n{request.cue}" if request.cue else prompt})
+        else:
+            messages = [{"role": m.role, "content": m.content} for m in request.messages]
+            if request.cue:
+                messages.append({"role": "assistant", "content": request.cue})
+            reply = server.handle_chat_completions({**body, "messages": messages})
+        return dict(reply)
+
+
+def choice_grammar(request: ChatRequest) -> str:
+    """Return the GBNF grammar of a request's answer: a choice, after a line of free text where the cue asks for one.
+
+    Each choice begins with a space and ends with a line end, as it would in a text: a cue that ended in a space would
+    put the choice off the model's distribution, and without an end "cabinet 1" could not be told from "cabinet 12".
+    """
+    choices = " | ".join(_quote(f" {choice}\n") for choice in request.choices or ())
+    if request.cue == request.choice_cue:
+        return f"root ::= {choices}"
+    thought = f"[^\\n]{{1,{_THOUGHT_CHARACTERS}}}"
+    return f"root ::= {thought} {_quote(chr(10) + request.choice_cue)} choice\nchoice ::= {choices}"
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _completion(choice: dict[str, Any]) -> Completion:
+    text = choice["text"] if "text" in choice else choice["message"]["content"] or ""
+    tokens = (choice.get("logprobs") or {}).get("content") or []
+    return Completion(text, choice.get("finish_reason") or "stop", sum(t["logprob"] for t in tokens) if tokens else None)

@@ -1,0 +1,177 @@
+"""Composing what a model reads at one step, and reading what it answers. Pure functions.
+
+Stable text comes first and what changes last, so that prompt caches hold: system, strategies, task and plan, history,
+then this step's excerpts, the present state and the cue. Where the excerpts stand is a setting whose cost can be
+measured. A prompt that does not fit loses excerpts from the least similar one, then the oldest history; what was cut is
+told. Excerpts are delimited data: nothing in them changes the system prompt or the format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from icd.agreement import text_key
+from icd.analogy import adapt
+from icd.backends.base import Message
+from icd.decision import Candidate, DecisionContext
+from icd.errors import ContextOverflowError
+from icd_memory.retrieval import Excerpt
+from icd_memory.trajectory import Step
+
+Placement = Literal["after_history", "before_history", "sticky"]
+
+THINK = "Think:"
+ACT = "Action:"
+PLAN = "Plan:"
+
+SYSTEM = (
+    "You carry out a task by text commands, one at a time. At each turn write one line that begins with "
+    f'"{THINK}" and says what you need and why, then one line that begins with "{ACT}" with exactly one command '
+    "that is possible now."
+)
+SYSTEM_PLAN = f'Write a plan for the task in one line that begins with "{PLAN}".'
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSettings:
+    """What the composer shows."""
+
+    placement: Placement = "after_history"
+    history_steps: int | None = None
+    """Latest steps of the history that are shown; None: all."""
+    excerpt_before: int = 0
+    """Steps shown before the matched one."""
+    excerpt_after: int = 0
+    """Steps shown after the matched one."""
+    adapt_names: bool = True
+    """Fill the present task's names into excerpts."""
+    show_actions: bool = False
+    """List the admissible actions in the prompt."""
+    reasoning: bool = True
+    """Ask for a line of reasoning before the action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A composed prompt."""
+
+    messages: tuple[Message, ...]
+    cue: str
+    cut: tuple[str, ...] = ()
+
+
+def compose(
+    context: DecisionContext,
+    excerpts: Sequence[Excerpt],
+    settings: PromptSettings,
+    *,
+    budget_tokens: int | None = None,
+    count_tokens: Callable[[str], int] = lambda text: len(text) // 4 + 1,
+) -> Prompt:
+    """Compose the prompt of a step; excerpts come best first and are shown best last, next to the present state.
+
+    Raises:
+        ContextOverflowError: task, state and system prompt alone exceed `budget_tokens`.
+    """
+    shown = list(excerpts)
+    history = list(context.history)
+    if settings.history_steps is not None:
+        history = history[len(history) - settings.history_steps :] if settings.history_steps else []
+    cut: list[str] = []
+    while True:
+        text = _step_text(context, shown, history, settings)
+        if budget_tokens is None or count_tokens(SYSTEM + text) <= budget_tokens:
+            break
+        if shown:
+            cut.append(f"excerpt {shown.pop().trajectory_id}")
+        elif history:
+            history.pop(0)
+            cut.append(f"history step {context.step - len(history) - 1}")
+        else:
+            raise ContextOverflowError(
+                f"the task and its present state need more than the window of {budget_tokens} tokens; "
+                "use a model with a larger window"
+            )
+    messages = (Message("system", SYSTEM), Message("user", text))
+    return Prompt(messages, THINK if settings.reasoning else ACT, tuple(cut))
+
+
+def compose_plan(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> Prompt:
+    """Compose the prompt for the plan: similar tasks with their plans, then this task."""
+    blocks = []
+    for excerpt in reversed(excerpts):
+        known = adapt(excerpt, context.goal) if settings.adapt_names else excerpt
+        blocks.append(f"Task: {known.goal}\n{PLAN} {known.plan}")
+    blocks.append(f"Task: {context.goal}")
+    return Prompt((Message("system", SYSTEM_PLAN), Message("user", "\n\n".join(blocks))), PLAN)
+
+
+def read_step(text: str, context: DecisionContext) -> Candidate:
+    """Read a model's answer: reasoning and action. Without an action line the answer is unreadable (key None)."""
+    match = None
+    for match in re.finditer(rf"^\s*{ACT}[ \t]*(.*?)[ \t]*$", text, re.MULTILINE | re.IGNORECASE):  # noqa: B007
+        pass
+    if match is None:
+        action, reasoning = "", text.strip()
+    else:
+        action, reasoning = match.group(1), text[: match.start()].strip()
+    reasoning = reasoning.removeprefix(THINK).strip()
+    key = text_key(action)
+    admissible = context.admissible is None or key in {text_key(a) for a in context.admissible}
+    return Candidate(action, key, reasoning, text, admissible and key is not None)
+
+
+def read_plan(text: str) -> str:
+    """Return the plan in a model's answer: its first line, without the marker."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[0].removeprefix(PLAN).strip() if lines else ""
+
+
+def _step_text(
+    context: DecisionContext, excerpts: Sequence[Excerpt], history: Sequence[Step], settings: PromptSettings
+) -> str:
+    head = f"Task: {context.goal}" + (f"\n{PLAN} {context.plan}" if context.plan else "")
+    past = "\n".join(f"> {step.action}\n{after}" for step, after in _with_results(history, context))
+    examples = _examples(context, excerpts, settings)
+    now = "\n".join(_state_lines(context.goal, context.plan, context.view, context.observation, settings))
+    if settings.show_actions and context.admissible is not None:
+        now += "\nPossible: " + "; ".join(context.admissible)
+    if settings.placement == "after_history":
+        order = [head if past else "", past, examples, now]
+    else:
+        order = [examples, head if past else "", past, now]
+    return "\n\n".join(block for block in order if block)
+
+
+def _with_results(history: Sequence[Step], context: DecisionContext) -> list[tuple[Step, str]]:
+    """Pair each step with what was seen after it."""
+    after = [step.observation for step in history[1:]] + [context.observation]
+    return list(zip(history, after, strict=True))
+
+
+def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> str:
+    blocks = []
+    for excerpt in reversed(excerpts):
+        known = adapt(excerpt, context.goal) if settings.adapt_names else excerpt
+        first = max(0, known.focus - settings.excerpt_before)
+        steps = known.steps[first : known.focus + settings.excerpt_after + 1]
+        lines: list[str] = []
+        for number, step in enumerate(steps):
+            state = _state_lines(known.goal, known.plan, step.view, step.observation, settings)
+            lines += state if number == 0 else state[-1:] if not step.view else state[2 if known.plan else 1 :]
+            if settings.reasoning and step.reasoning:
+                lines.append(f"{THINK} {step.reasoning}")
+            lines.append(f"{ACT} {step.action}")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _state_lines(goal: str, plan: str, view: str, observation: str, settings: PromptSettings) -> list[str]:
+    lines = [f"Task: {goal}"]
+    if plan:
+        lines.append(f"{PLAN} {plan}")
+    lines.append(view or observation)
+    return lines

@@ -1,0 +1,347 @@
+"""The runtime: one step of an agent, from its context to a recorded decision.
+
+    context -> retrieve -> compose -> sample -> agree? -> act | escalate -> record
+
+It wires the parts and keeps no state of an episode: all that a decision depends on stands in its `DecisionContext`.
+Playing whole episodes is `icd.episode`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from icd.agreement import text_key, vote
+from icd.analogy import adapt, copied_action
+from icd.backends.base import ChatRequest
+from icd.calls import PricedModel
+from icd.cascade import Evidence, Guards, Policy, Verdict, decide, parse_policy, wants_sample
+from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
+from icd.errors import BackendError, BudgetError, ConfigurationError
+from icd.prompting import ACT, PromptSettings, compose, compose_plan, read_plan, read_step
+from icd_memory.retrieval import Excerpt, Query, Retriever
+from icd_memory.rows import DecisionRow, LedgerRow
+from icd_memory.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """How steps are decided."""
+
+    policy: Policy = field(default_factory=lambda: parse_policy("unanimity(3)"))
+    guards: Guards = Guards()
+    k: int = 6
+    """Excerpts at a step; 0: no demonstrations."""
+    plan_k: int = 3
+    """Demonstrations shown when the plan is drafted."""
+    student_prompt: PromptSettings = PromptSettings()
+    teacher_prompt: PromptSettings = PromptSettings()
+    temperature: float = 0.1
+    max_tokens: int = 96
+    """Limit of one sample, in tokens."""
+    constrain: bool = True
+    """Let the student choose among the admissible actions, where its backend can enforce it."""
+    avoid_repeats: bool = True
+    """Leave actions that were already tried in this very state out of the student's choice."""
+    fall_back_to_student: bool = False
+    """When the teacher fails, act on the student's best sample instead of failing."""
+
+
+class Plan(NamedTuple):
+    """A drafted plan and what it cost."""
+
+    text: str
+    charges: tuple[Charge, ...]
+
+
+class Sampled(NamedTuple):
+    """The student's answers to one step."""
+
+    samples: tuple[Candidate, ...]
+    charges: tuple[Charge, ...]
+    cut: tuple[str, ...]
+
+
+class Runtime:
+    """Decides steps for agents."""
+
+    def __init__(
+        self,
+        *,
+        student: PricedModel | None = None,
+        teacher: PricedModel | None = None,
+        retriever: Retriever | None = None,
+        store: Store | None = None,
+        settings: RuntimeSettings | None = None,
+        run_id: str = "live",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        """Wire the parts.
+
+        Raises:
+            ConfigurationError: the policy needs a model or a memory that is not given.
+        """
+        self.settings = settings or RuntimeSettings()
+        self.student, self.teacher, self.retriever, self.store = student, teacher, retriever, store
+        self.run_id = run_id
+        self._now, self._new_id = now, new_id
+        self._check()
+
+    def _check(self) -> None:
+        policy = self.settings.policy
+        if policy.asks_student and self.student is None:
+            raise ConfigurationError(f"policy {policy} needs a student: set [student] in icd.toml or pass --student")
+        if policy.name in ("teacher", "unanimity", "majority", "random") and self.teacher is None:
+            raise ConfigurationError(f"policy {policy} needs a teacher: set [teacher] in icd.toml or pass --teacher")
+        if self.retriever is None and (self.settings.k or policy.name == "copy"):
+            raise ConfigurationError(f"policy {policy} with k = {self.settings.k} needs a memory of demonstrations")
+        if self.settings.guards.support is not None and not self.settings.k:
+            raise ConfigurationError("the support guard needs demonstrations: k must be at least 1")
+
+    def for_episode(self, teacher: PricedModel | None) -> Runtime:
+        """Return this runtime with another teacher (an expert that is bound to one episode)."""
+        return Runtime(
+            student=self.student, teacher=teacher, retriever=self.retriever, store=self.store,
+            settings=self.settings, run_id=self.run_id, now=self._now, new_id=self._new_id,
+        )  # fmt: skip
+
+    async def plan(self, context: DecisionContext) -> Plan:
+        """Draft the plan of an episode: by the teacher where it acts alone, else by the student, with similar tasks' plans
+        (arXiv 2505.00234); without any model, the nearest demonstration's plan."""
+        excerpts = self._plan_excerpts(context)
+        if self.settings.policy.name == "copy":
+            return Plan(adapt(excerpts[0], context.goal).plan if excerpts else "", ())
+        model = self.teacher if self.settings.policy.name == "teacher" else self.student
+        assert model is not None
+        prompt = compose_plan(context, excerpts, self.settings.student_prompt)
+        request = ChatRequest(
+            prompt.messages, 1, self.settings.temperature, self.settings.max_tokens, context.seed, ("\n",), prompt.cue
+        )
+        answer = await model.ask(request, "planner")
+        self._bill(answer.charge, context.episode_id, f"{context.episode_id}:plan")
+        return Plan(read_plan(answer.response.completions[0].text), (answer.charge,))
+
+    async def decide(self, context: DecisionContext, excerpts: Sequence[Excerpt] | None = None) -> Decision:
+        """Decide one step. The receipt is durable before this returns.
+
+        Args:
+            context: what is known at this step.
+            excerpts: shown instead of retrieving (sticky placement).
+
+        Raises:
+            BackendError: the acting model could not answer.
+            BudgetError: the step cannot be paid.
+        """
+        started = time.perf_counter()
+        if excerpts is None:
+            excerpts = self.excerpts(context)
+        support = max((e.similarity for e in excerpts), default=None)
+        tried = tried_here(context)
+        coin = _uniform(context)
+        sampled = Sampled((), (), ())
+        policy = self.settings.policy
+        if policy.asks_student and not (policy.name == "random" and coin < policy.p):
+            sampled = await self._sample(context, excerpts, tried)
+        evidence = Evidence(
+            [c.key for c in sampled.samples], _keys(context.admissible), tried, support, coin,
+            self._teacher_affordable(context),
+        )  # fmt: skip
+        verdict = decide(policy, self.settings.guards, evidence)
+        act = await self._act(verdict, context, sampled.samples, excerpts, tried)
+        decision = Decision(
+            receipt_id=self._new_id(),
+            action=act.chosen.action,
+            reasoning=act.chosen.reasoning,
+            acted_by=act.verdict.actor,
+            reason=act.verdict.reason,
+            samples=sampled.samples,
+            agreement=vote(evidence.keys).share if sampled.samples else None,
+            support=support,
+            excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in excerpts),
+            charges=sampled.charges + act.charges,
+            seconds=time.perf_counter() - started,
+            cut=sampled.cut,
+        )
+        self._record(context, decision)
+        return decision
+
+    def excerpts(self, context: DecisionContext) -> list[Excerpt]:
+        """Retrieve the excerpts that fit this step, best first."""
+        if self.retriever is None or not (self.settings.k or self.settings.policy.name == "copy"):
+            return []
+        return self.retriever.for_step(_query(context), max(1, self.settings.k))
+
+    def _plan_excerpts(self, context: DecisionContext) -> list[Excerpt]:
+        if self.retriever is None or not (self.settings.k or self.settings.policy.name == "copy"):
+            return []
+        return self.retriever.for_plan(_query(context), self.settings.plan_k)
+
+    async def _sample(
+        self, context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]
+    ) -> Sampled:
+        """Draw samples: one request where the prompt is billed once, else one by one until the outcome is settled."""
+        assert self.student is not None
+        backend, settings = self.student.backend, self.settings
+        prompt = compose(
+            context, excerpts, settings.student_prompt,
+            budget_tokens=backend.capabilities.context_tokens - settings.max_tokens - 64,
+        )  # fmt: skip
+        request = ChatRequest(
+            prompt.messages, settings.policy.n if backend.capabilities.shared_prompt else 1, settings.temperature,
+            settings.max_tokens, context.seed, ("\n\n",), prompt.cue, self._choices(context, tried), ACT,
+        )  # fmt: skip
+        samples: list[Candidate] = []
+        charges: list[Charge] = []
+        while wants_sample(settings.policy, [c.key for c in samples]):
+            request = replace(request, seed=context.seed + len(samples))
+            try:
+                answer = await self.student.ask(request, "student")
+            except BackendError:
+                if settings.policy.name in ("student", "random"):
+                    raise
+                samples += [Candidate("", None)] * request.n
+                continue
+            samples += [read_step(_with_cue(prompt.cue, c.text), context) for c in answer.response.completions]
+            charges.append(answer.charge)
+        return Sampled(tuple(samples), tuple(charges), prompt.cut)
+
+    def _choices(self, context: DecisionContext, tried: frozenset[str]) -> tuple[str, ...] | None:
+        if not self.settings.constrain or context.admissible is None:
+            return None
+        fresh = tuple(a for a in context.admissible if text_key(a) not in tried)
+        return (fresh if self.settings.avoid_repeats else None) or context.admissible
+
+    def _teacher_affordable(self, context: DecisionContext) -> bool:
+        if self.teacher is None or self.teacher.budget.limit is None:
+            return self.teacher is not None
+        remaining = self.teacher.budget.remaining
+        return remaining is None or self.teacher.largest_cost(self._teacher_request(context)) <= remaining
+
+    def _teacher_request(self, context: DecisionContext) -> ChatRequest:
+        assert self.teacher is not None
+        window = self.teacher.backend.capabilities.context_tokens
+        prompt = compose(
+            context, (), self.settings.teacher_prompt, budget_tokens=window - self.settings.max_tokens - 64
+        )
+        return ChatRequest(
+            prompt.messages, 1, self.settings.temperature, self.settings.max_tokens, context.seed, (), prompt.cue,
+            context.admissible if self.settings.constrain else None, ACT,
+        )  # fmt: skip
+
+    async def _act(
+        self,
+        verdict: Verdict,
+        context: DecisionContext,
+        samples: Sequence[Candidate],
+        excerpts: Sequence[Excerpt],
+        tried: frozenset[str],
+    ) -> _Act:
+        if verdict.actor == "copy":
+            return _Act(verdict, _copy(context, excerpts, tried))
+        if verdict.actor == "student":
+            return _Act(verdict, _leader(samples, verdict.key))
+        assert self.teacher is not None
+        try:
+            answer = await self.teacher.ask(self._teacher_request(context), "teacher")
+        except (BackendError, BudgetError):
+            if not (self.settings.fall_back_to_student and samples):
+                raise
+            return _Act(Verdict("student", "teacher_failed", verdict.key), _leader(samples, verdict.key))
+        chosen = read_step(answer.response.completions[0].text, context)
+        return _Act(verdict, chosen, (answer.charge,))
+
+    def _record(self, context: DecisionContext, decision: Decision) -> None:
+        if self.store is None:
+            return
+        body = {
+            **asdict(decision),
+            "plan": context.plan,
+            "policy": str(self.settings.policy),
+            "guards": self.settings.guards._asdict(),
+            "observation": context.observation,
+            "view": context.view,
+        }
+        row = DecisionRow(decision.receipt_id, context.episode_id, context.step, body, self._now())
+        with self.store.transaction():
+            self.store.add_decision(row)
+            for number, charge in enumerate(decision.charges):
+                self._bill(charge, context.episode_id, f"{decision.receipt_id}:{number}", decision.receipt_id)
+
+    def _bill(self, charge: Charge, episode_id: str, row_id: str, decision_id: str | None = None) -> None:
+        if self.store is None:
+            return
+        usage = charge.usage
+        self.store.add_ledger(
+            [
+                LedgerRow(
+                    row_id, self.run_id, charge.role, charge.model, usage.input_tokens - usage.cached_tokens,
+                    usage.cached_tokens, usage.output_tokens, charge.cost, episode_id, decision_id,
+                    requests=usage.requests, estimated=usage.estimated,
+                )
+            ]
+        )  # fmt: skip
+
+
+class _Act(NamedTuple):
+    verdict: Verdict
+    chosen: Candidate
+    charges: tuple[Charge, ...] = ()
+
+
+def tried_here(context: DecisionContext) -> frozenset[str]:
+    """Return the canonical actions that were already done in this very state: doing them again leads nowhere.
+
+    Two moments are the same state if the agent knew and saw the same; where the environment keeps no view, if the
+    observation is the same.
+    """
+    here = context.view or context.observation
+    past = (step for step in context.history if (step.view or step.observation) == here)
+    return frozenset(key for step in past if (key := text_key(step.action)) is not None)
+
+
+def _leader(samples: Sequence[Candidate], key: str | None) -> Candidate:
+    return next((c for c in samples if c.key == key), samples[0])
+
+
+def _copy(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]) -> Candidate:
+    """The nearest demonstrated step with the present names; without one, the first admissible action not yet tried."""
+    for excerpt in excerpts:
+        action = copied_action(excerpt, context, tried)
+        if action is not None:
+            return Candidate(action, text_key(action), adapt(excerpt, context.goal).steps[excerpt.focus].reasoning)
+    fresh = [a for a in context.admissible or () if text_key(a) not in tried]
+    action = fresh[0] if fresh else next(iter(context.admissible or ("",)))
+    return Candidate(action, text_key(action))
+
+
+def _query(context: DecisionContext) -> Query:
+    return Query(
+        goal=context.goal,
+        category=context.category,
+        plan=context.plan,
+        state=context.view or context.observation,
+        environment=context.environment,
+        tenant=context.tenant,
+        instance=context.instance,
+    )
+
+
+def _with_cue(cue: str, text: str) -> str:
+    return text if text.lstrip().lower().startswith(cue.lower()) else f"{cue}{text}"
+
+
+def _keys(actions: Sequence[str] | None) -> frozenset[str] | None:
+    return None if actions is None else frozenset(key for a in actions if (key := text_key(a)) is not None)
+
+
+def _uniform(context: DecisionContext) -> float:
+    """A coin in [0, 1) that depends on the episode, step and seed only, so that a run replays."""
+    digest = hashlib.sha256(f"{context.episode_id}|{context.step}|{context.seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
