@@ -1,0 +1,1 @@
+"""A cheap LLM agent that acts like an expensive one: in-context distillation with agreement cascades."""

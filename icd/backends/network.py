@@ -1,0 +1,46 @@
+"""The one switch for connections: everything of the runtime that opens one asks here first.
+
+Tests call `allow_only_loopback` (or set ``ICD_ALLOW_NETWORK=0``, which child processes inherit); then only
+addresses of this machine are let through.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from urllib.parse import urlsplit
+
+from icd.errors import ConfigurationError
+
+__all__ = ["allow_only_loopback", "check_url", "is_loopback"]
+
+VARIABLE = "ICD_ALLOW_NETWORK"
+
+
+def allow_only_loopback() -> None:
+    """Refuse connections to other machines from now on, in this process and its children."""
+    os.environ[VARIABLE] = "0"
+
+
+def check_url(url: str) -> None:
+    """Let `url` through or refuse it.
+
+    Raises:
+        ConfigurationError: it leads to another machine and the switch forbids that.
+    """
+    if os.environ.get(VARIABLE, "1") == "0" and not is_loopback(url):
+        raise ConfigurationError(
+            f"{VARIABLE}=0 limits connections to this machine, and {urlsplit(url).hostname!r} is another: "
+            f"unset {VARIABLE} to allow it"
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether `url` leads to this machine: ``localhost`` or a loopback address."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,285 @@
+"""The settings: one model, read from a file, environment variables and arguments, later ones winning.
+
+The file is `icd.toml` in the current folder, or the one named by `--config`; without either, the one in the
+user's configuration folder. Environment variables are `ICD_` and the path with `__`
+(``ICD_STUDENT__TEMPERATURE=0.7``). A key that does not exist is an error that names the nearest one. No
+secret is a setting: `api_key_env` names the variable that holds the key. Nothing is opened or loaded here.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from icd.config_errors import explain, unknown_environment_names
+from icd.errors import ConfigurationError
+
+__all__ = [
+    "BackendSettings",
+    "GuardSettings",
+    "MemorySettings",
+    "PriceSettings",
+    "RetrievalSettings",
+    "RunSettings",
+    "Settings",
+    "TeacherSettings",
+    "find_config",
+    "load_settings",
+]
+
+BackendKind = Literal["local", "openai", "transformers", "expert"]
+Placement = Literal["after_history", "before_history", "sticky"]
+ENVIRONMENT_PREFIX = "ICD_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class PriceSettings(_Section):
+    """US dollars per million tokens of one model."""
+
+    input: float = Field(ge=0)
+    """Fresh prompt tokens."""
+    output: float = Field(ge=0)
+    """Tokens that the model writes."""
+    cached_input: float | None = Field(default=None, ge=0)
+    """Prompt tokens read from the provider's cache; left out: as `input`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zero_is_free(cls, value: object) -> object:
+        if not isinstance(value, int | float | str):
+            return value
+        if str(value).strip() in ("0", "0.0"):
+            return {"input": 0, "output": 0, "cached_input": 0}
+        raise ValueError("one number can only be 0 (free); else { input = ..., output = ... }")
+
+
+class _KindDefaults(NamedTuple):
+    model: str | None
+    priced_as: str | None
+
+
+_BY_KIND: Mapping[BackendKind, _KindDefaults] = {
+    "local": _KindDefaults("smollm2-135m", "gpt-4.1-mini"),
+    "openai": _KindDefaults(None, None),
+    "transformers": _KindDefaults(None, "gpt-4.1-mini"),
+    "expert": _KindDefaults("expert", "claude-sonnet-4.5"),
+}
+
+
+class BackendSettings(_Section):
+    """A model that answers."""
+
+    kind: BackendKind = "local"
+    """local (a GGUF file on this machine), openai (any OpenAI-compatible endpoint), transformers (a local
+    checkpoint folder), expert (the environment's own expert)."""
+    model: str | None = Field(default=None, examples=["gpt-4.1-mini"])
+    """Name at the endpoint, or of `icd models list`, or a path. Left out: smollm2-135m for local."""
+    path: str | None = Field(default=None, examples=["/models/my-model.gguf"])
+    """GGUF file or checkpoint folder, if it is not one of `icd models list`."""
+    base_url: str | None = Field(default=None, examples=["http://127.0.0.1:8000/v1"])
+    """Of an OpenAI-compatible endpoint. Left out: OpenAI's own."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key. An endpoint on this machine needs none."""
+    temperature: float = Field(default=0.1, ge=0)
+    """Of sampling. The paper's value; small models agree with themselves at it."""
+    max_tokens: int = Field(default=128, ge=1)
+    """Limit of one answer, in tokens."""
+    context: int = Field(default=8192, ge=256)
+    """The model's window, in tokens."""
+    deadline: float = Field(default=60.0, gt=0)
+    """Seconds for one call, retries included."""
+    retries: int = Field(default=4, ge=0)
+    """Of a call that failed in a way that may pass, inside the deadline."""
+    guided: Literal["choice", "json"] | None = Field(default=None, examples=["choice"])
+    """How an endpoint can be told to choose among the admissible actions: choice (a list of choices, as vLLM
+    takes it) or json (a JSON schema). Left out: it is asked in words only."""
+    priced_as: str | None = Field(default=None, examples=["gpt-4.1-mini"])
+    """Price it as this model, labelled nominal. Left out: gpt-4.1-mini for local models and claude-sonnet-4.5
+    for the expert, the paper's two; an endpoint's model has its own price."""
+    price: PriceSettings | None = Field(default=None, examples=[0])
+    """0 (free), or { input = ..., output = ..., cached_input = ... }; wins over priced_as."""
+    style: Literal["plain", "chat"] = "plain"
+    """How a local model is prompted: plain (a transcript; better for very small ones) or chat (its
+    template)."""
+    threads: int = Field(default=0, ge=0)
+    """Of a local model; 0: all cores."""
+
+    @model_validator(mode="after")
+    def _model_is_named(self) -> Self:
+        if self.kind == "openai" and self.model is None:
+            raise ValueError("model is missing: an endpoint must be told which model to use")
+        if self.kind == "transformers" and self.model is None and self.path is None:
+            raise ValueError("path is missing: the folder of the checkpoint")
+        return self
+
+    @property
+    def effective_model(self) -> str:
+        """The model's name after defaults: what prices and receipts use."""
+        name = self.model or _BY_KIND[self.kind].model
+        return name if name is not None else Path(self.path or "").name
+
+    @property
+    def effective_priced_as(self) -> str | None:
+        """The model whose price is used, after defaults; None: its own."""
+        return self.priced_as or _BY_KIND[self.kind].priced_as
+
+
+class TeacherSettings(BackendSettings):
+    """The model that is asked when the student is not sure."""
+
+    kind: BackendKind = "expert"
+    """expert (the environment's own), or one of the student's kinds."""
+
+
+class MemorySettings(_Section):
+    """Where demonstrations are kept and how they are compared."""
+
+    store: str = ".icd/icd.db"
+    """A SQLite file (relative to the current folder), or a URL such as
+    postgresql+psycopg://user@host/name."""
+    embedder: str = "minilm"
+    """minilm (all-MiniLM-L6-v2), hashing (no model: rough, instant), or sentence-transformers:NAME."""
+    index: str = "exact"
+    """exact (in this process), chroma (embedded), or chroma:http://HOST:PORT."""
+
+
+class RetrievalSettings(_Section):
+    """What the student is shown."""
+
+    k: int = Field(default=6, ge=0)
+    """Excerpts per step; 0: none."""
+    window: int = Field(default=5, ge=0)
+    """Steps shown before and after the best one."""
+    min_similarity: float = Field(default=0.0, ge=-1, le=1)
+    """Excerpts below it are refused rather than filling k."""
+    placement: Placement = "after_history"
+    """Where excerpts stand: after_history (keeps prompt caches valid), before_history, or sticky (those of
+    the first step, kept)."""
+
+
+class GuardSettings(_Section):
+    """Doubts besides disagreement that call the teacher."""
+
+    validity: bool = True
+    """The action is not admissible."""
+    progress: bool = True
+    """The action was already tried in this very state, or has just failed."""
+    support: float | None = Field(default=None, ge=-1, le=1, examples=[0.6])
+    """The nearest excerpt is less similar than this. Left out: no such doubt."""
+
+
+class RunSettings(_Section):
+    """Limits of running episodes."""
+
+    max_steps: int = Field(default=30, ge=1)
+    """Steps of an episode."""
+    budget: float | None = Field(default=None, ge=0, examples=[5.0])
+    """US dollars that all calls together may cost. Left out: no limit."""
+    seed: int = 0
+    """Of sampling and of every random choice."""
+
+
+_config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)
+
+
+class Settings(BaseSettings):
+    """All settings. Built directly, it reads the environment but no file: see `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    policy: str = "unanimity(3)"
+    """Who takes a step: student, teacher, random(p), copy, unanimity(n), majority(n, share)."""
+    student: BackendSettings = Field(default_factory=BackendSettings)
+    """The cheap model that takes most steps."""
+    teacher: TeacherSettings = Field(default_factory=TeacherSettings)
+    """The model that is asked when the student is not sure."""
+    planner: BackendSettings | None = None
+    """The model that drafts the plan. Left out: the student does."""
+    memory: MemorySettings = Field(default_factory=MemorySettings)
+    """Where demonstrations are kept and how they are compared."""
+    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
+    """What the student is shown."""
+    guards: GuardSettings = Field(default_factory=GuardSettings)
+    """Doubts besides disagreement that call the teacher."""
+    run: RunSettings = Field(default_factory=RunSettings)
+    """Limits of running episodes."""
+    prices: dict[str, PriceSettings] = Field(
+        default_factory=dict, examples=[{"my-model": {"input": 0.5, "output": 1.5, "cached_input": 0.05}}]
+    )
+    """US dollars per million tokens, by model name; 0 is free. Models that are not named are looked up."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, which wins over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file.get())
+
+
+def find_config(explicit: Path | None = None) -> Path | None:
+    """Return the file that applies: the one named, else the current folder's, else the user's; None: no file.
+
+    Raises:
+        ConfigurationError: a file was named that does not exist.
+    """
+    if explicit is not None:
+        if not explicit.is_file():
+            raise ConfigurationError(f"there is no configuration file {explicit}: `icd init` writes one")
+        return explicit
+    import platformdirs
+
+    here = Path("icd.toml")
+    users = Path(platformdirs.user_config_dir("icd", appauthor=False)) / "icd.toml"
+    return next((path for path in (here, users) if path.is_file()), None)
+
+
+def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings from the file that applies, the environment and `overrides` (nested, as in the file).
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a key or value is wrong; the message says where.
+    """
+    path = find_config(config)
+    arguments = dict(overrides or {})
+    unknown = unknown_environment_names(Settings, ENVIRONMENT_PREFIX, os.environ)
+    if unknown:
+        raise ConfigurationError(unknown)
+    token = _config_file.set(path)
+    try:
+        return Settings(**arguments)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigurationError(explain(error, Settings, path, arguments)) from error
+    except SettingsError as error:
+        raise ConfigurationError(f"an {ENVIRONMENT_PREFIX}... environment variable: {error}") from error
+    finally:
+        _config_file.reset(token)
