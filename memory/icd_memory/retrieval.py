@@ -1,0 +1,311 @@
+"""The memory as a whole: a store, an embedder, and an index for each family; two-stage retrieval over them.
+
+A family is a tenant's trajectories of one environment: each has an index of its own, so nothing is ever
+filtered by tenant or environment within one. The store is the truth: an index is brought up to date from it
+when it is opened.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from icd_memory.admission import Admission, admit
+from icd_memory.embedding import CachedEmbedder, Embedder, Vector
+from icd_memory.errors import EmbedderMismatchError
+from icd_memory.excerpts import Excerpt, Query, state_text, window
+from icd_memory.index import TRAJECTORY_KEYS, Entry, ExactIndex, Exclusion, TrajectoryKey, VectorIndex
+from icd_memory.rows import Status
+from icd_memory.search import Cut, Hit, find_steps, find_trajectories
+from icd_memory.store import Store
+from icd_memory.trajectory import Trajectory
+
+__all__ = ["Excerpt", "Family", "Memory", "Query", "RetrievalSettings", "Retriever", "state_text"]
+
+_BATCH = 200
+_KEPT_TRAJECTORIES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """How retrieval works."""
+
+    window: int = 5
+    """Steps shown on either side of the step that fits (arXiv 2505.00234)."""
+    candidates: int | None = None
+    """M, the trajectories whose steps are looked at, at first; None: 6k + 10."""
+    most_candidates: int = 1_000
+    """M at most: more are looked at while one of them could still be among the best."""
+    min_similarity: float | None = None
+    """Excerpts below this `Excerpt.similarity` are refused rather than shown; None: k are always shown."""
+
+
+class Family(NamedTuple):
+    """The trajectories that share an index."""
+
+    tenant: str
+    environment: str
+
+
+IndexFactory = Callable[[Family, Embedder], VectorIndex]
+
+
+def exact_in_process(family: Family, embedder: Embedder) -> VectorIndex:
+    """Return an empty exact index."""
+    return ExactIndex(embedder.id, embedder.dimension)
+
+
+class Memory:
+    """What was recorded, and search over the part of it that may be shown. Safe for threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: CachedEmbedder,
+        settings: RetrievalSettings,
+        make_index: IndexFactory,
+        test_splits: frozenset[str],
+    ) -> None:
+        """Use `Memory.open`."""
+        self.store = store
+        self.embedder = embedder
+        self.settings = settings
+        self.test_splits = test_splits
+        self._make_index = make_index
+        self._indexes: dict[Family, VectorIndex] = {}
+        self._recent: OrderedDict[str, Trajectory] = OrderedDict()
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        embedder: Embedder,
+        *,
+        settings: RetrievalSettings | None = None,
+        make_index: IndexFactory = exact_in_process,
+        test_splits: Collection[str] = (),
+        reembed: bool = False,
+    ) -> Self:
+        """Open the memory over a store. Indexes are made at first use.
+
+        `test_splits` are the splits whose trajectories are neither admitted nor shown. Raises
+        EmbedderMismatchError when the store was used with another embedder, unless `reembed` says that this
+        one takes its place.
+        """
+        noted = store.note("embedder")
+        if noted is not None and noted != embedder.id and not reembed:
+            raise EmbedderMismatchError(
+                f"{store.place} was made with the embedder {noted}, not {embedder.id}: use that one, "
+                "or re-embed the store with this one (`icd memory reembed`)"
+            )
+        if noted != embedder.id:
+            store.set_note("embedder", embedder.id)
+        cached = embedder if isinstance(embedder, CachedEmbedder) else CachedEmbedder(embedder, store)
+        return cls(store, cached, settings or RetrievalSettings(), make_index, frozenset(test_splits))
+
+    @property
+    def retriever(self) -> Retriever:
+        """Retrieval over this memory."""
+        return Retriever(self)
+
+    def add(self, trajectory: Trajectory, *, trusted_sources: Collection[str] | None = None) -> Admission:
+        """Judge, clean and store a trajectory, and make it findable if it became a demonstration.
+
+        Returns what was decided (see `icd_memory.admission`); the same id twice is stored once.
+        """
+        admission = admit(
+            trajectory,
+            test_splits=self.test_splits,
+            is_known=lambda content: self._is_shown(content, trajectory),
+            trusted_sources=trusted_sources,
+        )
+        stored = self.store.add_trajectory(
+            admission.trajectory, status=admission.status, reason=admission.reason
+        )
+        if stored and admission.status == "demonstration":
+            self.index_added([admission.trajectory])
+        return admission
+
+    def index_added(self, trajectories: Iterable[Trajectory]) -> None:
+        """Make demonstrations findable that were just stored by other means."""
+        by_family: dict[Family, list[Trajectory]] = {}
+        for trajectory in trajectories:
+            by_family.setdefault(Family(trajectory.tenant, trajectory.environment), []).append(trajectory)
+        for family, members in by_family.items():
+            self.index(family).add(entries(members, self.embedder))
+
+    def set_status(self, id: str, status: Status, reason: str) -> None:
+        """Change where a trajectory stands, and whether it is found."""
+        trajectory = self.store.trajectory(id)
+        index = self.index(Family(trajectory.tenant, trajectory.environment))
+        self.store.set_status(id, status, reason)
+        if status == "demonstration":
+            index.add(entries([trajectory], self.embedder))
+        else:
+            index.remove([id])
+
+    def index(self, family: Family) -> VectorIndex:
+        """Return the family's index, made from the store at first use."""
+        with self._lock:
+            if family not in self._indexes:
+                index = self._make_index(family, self.embedder)
+                self._update(family, index)
+                self._indexes[family] = index
+            return self._indexes[family]
+
+    def refresh(self) -> None:
+        """Take in what other processes stored, disabled or removed since."""
+        with self._lock:
+            for family, index in self._indexes.items():
+                self._update(family, index)
+
+    def trajectories_by_id(self, ids: Collection[str]) -> dict[str, Trajectory]:
+        """Return stored trajectories, the recently used ones from memory: what is stored never changes."""
+        with self._lock:
+            found = {id: self._recent[id] for id in ids if id in self._recent}
+        missing = [id for id in ids if id not in found]
+        if missing:
+            found.update(self.store.trajectories_by_id(missing))
+        with self._lock:
+            for id in ids:
+                if id in found:
+                    self._recent[id] = found[id]
+                    self._recent.move_to_end(id)
+            while len(self._recent) > _KEPT_TRAJECTORIES:
+                self._recent.popitem(last=False)
+        return found
+
+    def close(self) -> None:
+        """Free the indexes. The store stays open: it belongs to the caller."""
+        with self._lock:
+            for index in self._indexes.values():
+                index.close()
+            self._indexes = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _is_shown(self, content_hash: str, trajectory: Trajectory) -> bool:
+        known = self.store.with_content(content_hash, tenant=trajectory.tenant)
+        return any(row.status == "demonstration" and row.trajectory_id != trajectory.id for row in known)
+
+    def _update(self, family: Family, index: VectorIndex) -> None:
+        """Make an index hold exactly the family's demonstrations."""
+        wanted = {
+            stored.id: stored.content_hash
+            for stored in self.store.listing(
+                tenant=family.tenant, environment=family.environment, status="demonstration"
+            )
+        }
+        held = index.contents()
+        index.remove([id for id, content in held.items() if wanted.get(id) != content])
+        missing = [id for id, content in wanted.items() if held.get(id) != content]
+        for start in range(0, len(missing), _BATCH):
+            found = self.store.trajectories_by_id(missing[start : start + _BATCH])
+            index.add(entries([found[id] for id in missing[start : start + _BATCH]], self.embedder))
+
+
+class Retriever:
+    """Retrieval for planning and for steps. Keeps nothing between calls."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def for_plan(self, query: Query, k: int) -> list[Excerpt]:
+        """Return up to k whole demonstrations by goal and category, best first, for writing a plan."""
+        keys, _ = self._vectors(query, ("goal", "category"), state="")
+        if not keys or k < 1:
+            return []
+        index = self.memory.index(Family(query.tenant, query.environment))
+        return self._excerpts(find_trajectories(index, keys, k, self._exclusion(query)), whole=True)
+
+    def for_step(self, query: Query, k: int) -> list[Excerpt]:
+        """Return up to k windows around the steps that fit best, one a trajectory, best first."""
+        keys, state = self._vectors(query, TRAJECTORY_KEYS, query.state)
+        if not keys or k < 1:
+            return []
+        settings = self.memory.settings
+        first = settings.candidates or 6 * k + 10
+        cut = Cut(first=max(first, k), most=max(first, settings.most_candidates))
+        index = self.memory.index(Family(query.tenant, query.environment))
+        hits = find_steps(index, keys, state, query.state_key, k, cut, self._exclusion(query))
+        return self._excerpts(hits, whole=False)
+
+    def _vectors(
+        self, query: Query, names: tuple[TrajectoryKey, ...], state: str
+    ) -> tuple[dict[TrajectoryKey, Vector], Vector]:
+        """Return the vectors of the query's keys that have a text, and of the state, from one batch."""
+        texts = {"goal": query.goal, "category": query.category, "plan": query.plan}
+        used = [name for name in names if texts[name].strip()]
+        rows = self.memory.embedder.embed([*(texts[name] for name in used), state])
+        return dict(zip(used, rows[:-1], strict=True)), rows[-1]
+
+    def _exclusion(self, query: Query) -> Exclusion:
+        instances = frozenset({query.instance}) if query.instance else frozenset()
+        return Exclusion(instances, query.exclude_splits | self.memory.test_splits)
+
+    def _excerpts(self, hits: list[Hit], whole: bool) -> list[Excerpt]:
+        least = self.memory.settings.min_similarity
+        similarities = [
+            hit.trajectory_score if whole else (hit.trajectory_score + hit.step_score) / 2 for hit in hits
+        ]
+        near = [
+            (hit, similarity)
+            for hit, similarity in zip(hits, similarities, strict=True)
+            if least is None or similarity >= least
+        ]
+        found = self.memory.trajectories_by_id([hit.trajectory_id for hit, _ in near])
+        width = self.memory.settings.window
+        return [
+            _excerpt(found[hit.trajectory_id], hit, similarity, None if whole else width)
+            for hit, similarity in near
+            if hit.trajectory_id in found
+        ]
+
+
+def entries(trajectories: Collection[Trajectory], embedder: Embedder) -> list[Entry]:
+    """Return what an index is given of the trajectories that have steps, embedded in one batch."""
+    able = [trajectory for trajectory in trajectories if trajectory.steps]
+    texts: list[str] = []
+    for t in able:
+        texts += [t.goal, t.category, t.plan]
+        texts += [state_text(step.observation, step.view) for step in t.steps]
+        texts += [step.reasoning for step in t.steps]
+    rows = embedder.embed(texts)
+    made = []
+    at = 0
+    for t in able:
+        count = len(t.steps)
+        goal, category, plan = rows[at : at + 3]
+        observation, reasoning = np.split(rows[at + 3 : at + 3 + 2 * count], 2)
+        at += 3 + 2 * count
+        made.append(
+            Entry(t.id, t.content_hash(), t.instance, t.split, goal, category, plan, observation, reasoning)
+        )
+    return made
+
+
+def _excerpt(trajectory: Trajectory, hit: Hit, similarity: float, width: int | None) -> Excerpt:
+    steps, focus = (trajectory.steps, 0) if width is None else window(trajectory, hit.step, width)
+    return Excerpt(
+        trajectory_id=trajectory.id,
+        goal=trajectory.goal,
+        category=trajectory.category,
+        plan=trajectory.plan,
+        steps=steps,
+        focus=focus,
+        step=hit.step,
+        trajectory_score=hit.trajectory_score,
+        step_score=hit.step_score,
+        similarity=similarity,
+        source=trajectory.provenance.source,
+    )
