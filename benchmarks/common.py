@@ -1,4 +1,4 @@
-"""What every benchmark reports in the same way: the machine, medians with intervals, and one JSON line at the end."""
+"""What every benchmark reports in the same way: the machine, medians with intervals, a JSON line at the end."""
 
 from __future__ import annotations
 
