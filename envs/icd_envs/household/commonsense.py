@@ -62,7 +62,7 @@ _GROUPS: Mapping[str, Mapping[str, float]] = {
         "paper": (
             "counter 6, toilet 6, paperholder 8, bin 4, shelf 4, cabinet 4, drawer 3, dresser 2, cart 2"
         ),
-        "towel": "towelrack 12, counter 2, bathtub 2, hamper 2, shelf 1, cabinet 1",
+        "towel": "towelrack 12, wardrobe 3, counter 2, bathtub 2, hamper 2, shelf 1, cabinet 1",
         "writing": "desk 9, nightstand 6, dresser 5, shelf 4, drawer 5, table 4, coffeetable 2, bin 1",
         "reading": (
             "bed 7, desk 6, coffeetable 5, nightstand 5, sofa 5, dresser 3, shelf 4, table 4, "
@@ -76,14 +76,14 @@ _GROUPS: Mapping[str, Mapping[str, float]] = {
             "nightstand 7, coffeetable 5, dresser 5, sofa 3, table 4, desk 4, shelf 4, armchair 4, "
             "drawer 5, tvstand 3, counter 1, safe 1, bed 1"
         ),
-        "cushion": "bed 10, sofa 7, armchair 3",
+        "cushion": "bed 10, sofa 7, armchair 3, wardrobe 2",
         "ornament": (
             "shelf 7, table 5, coffeetable 5, nightstand 4, dresser 4, tvstand 3, desk 3, cabinet 2, "
             "counter 1"
         ),
         "candle": "counter 7, toilet 6, shelf 4, drawer 3, cabinet 3, table 2, coffeetable 2, bathtub 1",
         "container": (
-            "sofa 6, coffeetable 5, table 4, nightstand 3, tvstand 3, dresser 3, armchair 2, bed 2, cabinet 1"
+            "wardrobe 3, sofa 6, coffeetable 5, table 4, nightstand 3, tvstand 3, dresser 3, armchair 2, bed 2, cabinet 1"
         ),
         "lamp": "desk 9, nightstand 7, dresser 5, shelf 3, coffeetable 2, table 2, tvstand 1",
         "anything": (
@@ -108,7 +108,7 @@ _MEMBERS: Mapping[str, str] = {
     "writing": "pen pencil cd notebook marker",
     "reading": "book newspaper magazine laptop tablet",
     "gadget": "cellphone phone alarmclock clock remotecontrol remote charger",
-    "small": "keychain creditcard watch wallet key card glasses",
+    "small": "keychain creditcard watch wallet key card",
     "cushion": "pillow cushion teddybear",
     "ornament": "statue vase houseplant wateringcan",
     "candle": "candle",
@@ -125,17 +125,10 @@ TOOL_KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Kinds of places that clean, heat and cool, the likeliest first."""
 
-SPARE_KINDS = (
-    "countertop",
-    "counter",
-    "diningtable",
-    "table",
-    "sidetable",
-    "desk",
-    "coffeetable",
-    "dresser",
-    "shelf",
-)
+SURFACE_KINDS = ("counter", "table", "desk", "coffeetable", "nightstand", "dresser", "shelf")
+"""Open surfaces that take any small thing."""
+
+SPARE_KINDS = ("countertop", "diningtable", "sidetable", *SURFACE_KINDS)
 """Where a thing that is in the way can usually be put down."""
 
 

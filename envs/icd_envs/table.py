@@ -1,0 +1,32 @@
+"""The table of environments: a name, and how to make its suite. What an environment needs is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from icd_envs.base import Suite
+from icd_envs.errors import TaskNotFoundError
+
+
+def _household(**options: Any) -> Suite:
+    from icd_envs.household.suite import HouseholdSuite
+
+    return HouseholdSuite(**options)
+
+
+def _alfworld(**options: Any) -> Suite:
+    from icd_envs.alfworld import AlfworldSuite
+
+    return AlfworldSuite(**options)
+
+
+SUITES: Mapping[str, Callable[..., Suite]] = {"household": _household, "alfworld": _alfworld}
+"""Every environment by its name."""
+
+
+def suite(name: str, **options: Any) -> Suite:
+    """Make the suite of an environment; `options` are those of its class. Raises `TaskNotFoundError`."""
+    if name not in SUITES:
+        raise TaskNotFoundError(f"no environment {name!r}: there are {', '.join(sorted(SUITES))}")
+    return SUITES[name](**options)
