@@ -1,4 +1,7 @@
-"""The table of environments: a name, and how to make its suite. What an environment needs is imported when it is used."""
+"""The table of environments: a name, and how to make its suite.
+
+What an environment needs is imported when it is used.
+"""
 
 from __future__ import annotations
 

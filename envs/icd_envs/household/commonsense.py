@@ -32,6 +32,8 @@ _CANONICAL_PLACE: Mapping[str, str] = {
 _CLOSED_KINDS = frozenset({"cabinet", "drawer", "fridge", "microwave", "safe", "wardrobe", "hamper", "box"})
 """Kinds that usually must be opened: looking into one costs a step more."""
 
+_HOLLOW_KINDS = frozenset({"bin", "sink", "bathtub", "cart", "coffeemachine"})
+
 
 def _weights(text: str) -> Mapping[str, float]:
     """Read ``counter 8, table 6`` as weights by kind of place."""
@@ -83,7 +85,8 @@ _GROUPS: Mapping[str, Mapping[str, float]] = {
         ),
         "candle": "counter 7, toilet 6, shelf 4, drawer 3, cabinet 3, table 2, coffeetable 2, bathtub 1",
         "container": (
-            "wardrobe 3, sofa 6, coffeetable 5, table 4, nightstand 3, tvstand 3, dresser 3, armchair 2, bed 2, cabinet 1"
+            "sofa 6, coffeetable 5, table 4, nightstand 3, tvstand 3, dresser 3, wardrobe 3, armchair 2, "
+            "bed 2, cabinet 1"
         ),
         "lamp": "desk 9, nightstand 7, dresser 5, shelf 3, coffeetable 2, table 2, tvstand 1",
         "anything": (
@@ -130,6 +133,12 @@ SURFACE_KINDS = ("counter", "table", "desk", "coffeetable", "nightstand", "dress
 
 SPARE_KINDS = ("countertop", "diningtable", "sidetable", *SURFACE_KINDS)
 """Where a thing that is in the way can usually be put down."""
+
+
+def preposition(place_kind: str) -> str:
+    """Return whether things are ``in`` or ``on`` places of this kind."""
+    name = _CANONICAL_PLACE.get(place_kind, place_kind)
+    return "in" if name in _CLOSED_KINDS | _HOLLOW_KINDS else "on"
 
 
 def is_thing_kind(word: str) -> bool:

@@ -1,8 +1,8 @@
 """An expert that plays any household from what an agent has seen, and says why.
 
-It reads `Knowledge` only: the goal's structure, places, contents seen, what is carried and done. So it explores,
-may be wrong about where things are, and can take over at any step, whoever acted before. The same situation
-always gives the same short sentence, so that a small model can imitate it.
+It reads `Knowledge` only: the goal's structure, places, contents seen, what is carried and done. So it
+explores, may be wrong about where things are, and can take over at any step, whoever acted before. The same
+situation always gives the same short sentence, so that a small model can imitate it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 from icd_envs.base import ExpertMove
 from icd_envs.errors import EngineError
 from icd_envs.household.commands import Command, kind, number
-from icd_envs.household.commonsense import SPARE_KINDS, TOOL_KINDS
-from icd_envs.household.goal import Goal
+from icd_envs.household.commonsense import SPARE_KINDS, TOOL_KINDS, preposition
+from icd_envs.household.goal import DONE_WORDS, Goal
 from icd_envs.household.knowledge import Knowledge
-
-_DONE = {"clean": "cleaned", "heat": "heated", "cool": "cooled"}
 
 
 class HouseholdExpert:
@@ -35,6 +33,7 @@ class HouseholdExpert:
         """Return a numbered plan in one line."""
         goal = self.goal
         steps = [f"find {_a(goal.thing)}", "take it"]
+        into = preposition(goal.place)
         if goal.lamp:
             steps += [f"find {_a(goal.lamp)}", "use it"]
         if goal.treatment:
@@ -43,9 +42,9 @@ class HouseholdExpert:
                 f"{goal.treatment} it with {_a(kind(tools[0]) if tools else TOOL_KINDS[goal.treatment][0])}"
             )
         if goal.place:
-            steps.append(f"put it at {_a(goal.place)}")
+            steps.append(f"put it {into} {_a(goal.place)}")
         if goal.count > 1:
-            steps += [f"find another {goal.thing}", "take it", f"put it at the same {goal.place}"]
+            steps += [f"find another {goal.thing}", "take it", f"put it {into} the same {goal.place}"]
         return " ".join(f"{index}. {step}" for index, step in enumerate(steps, start=1))
 
     def move(self) -> ExpertMove:
@@ -60,7 +59,7 @@ class HouseholdExpert:
     def _advance(self, held: str) -> ExpertMove:
         """Go on with a thing that the goal needs: treat it, hold it under the lamp, or deliver it."""
         treatment = self.goal.treatment
-        if treatment and not self.knowledge.has(held, _DONE[treatment]):
+        if treatment and not self.knowledge.has(held, DONE_WORDS[treatment]):
             return self._treat(held, treatment)
         if self.goal.lamp:
             return self._light(held)
@@ -74,7 +73,7 @@ class HouseholdExpert:
         near = know.near()
         for place in know.tool_places():
             if place not in near:
-                why = f"I carry {held}. It must be {_DONE[treatment]}, so I go to {place}."
+                why = f"I carry {held}. It must be {DONE_WORDS[treatment]}, so I go to {place}."
                 if move := self._go(place, why):
                     return move
             elif place in know.closed:
@@ -106,7 +105,7 @@ class HouseholdExpert:
         return self._search(f"I need a {self.goal.place} for {held}.")
 
     def _targets(self, held: str) -> list[str]:
-        """Return the places that the goal names, the best first: where one lies already, then the cheapest."""
+        """Return the places that the goal names, best first: where one lies already, then the cheapest."""
         know = self.knowledge
         near = know.near()
 
@@ -159,7 +158,7 @@ class HouseholdExpert:
         """Return the goal's things that may be taken, the best first; not those already where they belong."""
         know, near = self.knowledge, self.knowledge.near()
         settled = know.delivered()
-        treated = _DONE.get(self.goal.treatment or "", "")
+        treated = DONE_WORDS.get(self.goal.treatment or "", "")
 
         def cost(seen: tuple[str, str]) -> tuple[bool, bool, bool, int]:
             thing, place = seen

@@ -1,7 +1,7 @@
 """New households, seeded: a layout, things where one expects them, a task, and a walkthrough that solves it.
 
 The same split and index always give the same household, in every process. A household is values;
-`Household.game_file` writes it in the format of ``game.tw-pddl``, with the domain and the wording of this package.
+`Household.game_file` writes it in the format of ``game.tw-pddl``, in the domain and wording of this package.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from icd_envs.household.rooms import (
     LAYOUTS,
     LIDDED,
     MASS_NOUNS,
-    THINGS,
     WASHABLE,
     Layout,
     fits,
     layout,
     plural,
     some,
+    things_of,
 )
 
 CATEGORIES = (
@@ -124,13 +124,18 @@ def _texts() -> tuple[str, str]:
     )
 
 
+def category_of(index: int) -> str:
+    """Return the category of the household with this number: they take turns."""
+    return CATEGORIES[index % len(CATEGORIES)]
+
+
 def household(split: str, index: int) -> Household:
-    """Return the household with this number; its category goes round with the index. Raises `TaskNotFoundError`."""
+    """Return the household with this number. Raises `TaskNotFoundError`."""
     if split not in LAYOUTS or not 0 <= index < _MAX_INDEX:
         raise TaskNotFoundError(
             f"no household {split}/{index}: splits are {', '.join(LAYOUTS)}, numbers 0 to {_MAX_INDEX - 1}"
         )
-    category = CATEGORIES[index % len(CATEGORIES)]
+    category = category_of(index)
     rng = random.Random(f"household {split} {index}")
     while True:
         found = layout(split, rng.randrange(LAYOUTS[split]))
@@ -146,9 +151,10 @@ def household(split: str, index: int) -> Household:
 def _draw_goal(category: str, found: Layout, rng: random.Random) -> Goal | None:
     """Draw a goal that can be reached in this layout; None if there is none of this category."""
     kinds = sorted({kind(place) for place in found.places})
-    things = sorted({thing for room in found.rooms for thing in THINGS[room].split()})
+    things = things_of(found.rooms)
     if category == "look_at_obj_in_light":
-        return Goal(rng.choice(things), lamp=LAMP) if LAMP_ROOMS.intersection(found.rooms) else None
+        read = things_of(LAMP_ROOMS.intersection(found.rooms))
+        return Goal(rng.choice(read), lamp=LAMP) if read else None
     treatment = _TREATMENT.get(category)
     if treatment:
         things = [thing for thing in things if thing in _CAN_BE[treatment]]
@@ -173,7 +179,7 @@ def _draw_goal(category: str, found: Layout, rng: random.Random) -> Goal | None:
 def _furnish(found: Layout, goal: Goal, rng: random.Random) -> Mapping[str, str]:
     """Put the goal's things, lamps and a number of other things where one expects them."""
     stock = [goal.thing] * (goal.count + (rng.random() < 0.4))
-    others = sorted({thing for room in found.rooms for thing in THINGS[room].split()} - {goal.thing})
+    others = [thing for thing in things_of(found.rooms) if thing != goal.thing]
     stock += rng.choices(others, k=rng.randint(*_DISTRACTORS))
     if LAMP_ROOMS.intersection(found.rooms):
         stock += [LAMP] * rng.randint(1, 2)
@@ -181,7 +187,7 @@ def _furnish(found: Layout, goal: Goal, rng: random.Random) -> Mapping[str, str]
     contents: dict[str, str] = {}
     rng.shuffle(stock)
     for thing in stock:
-        # Where the goal wants it, a thing would satisfy a plain goal at the start, and a treated one be half done.
+        # At the place that the goal names, a thing would win a plain task before its first step.
         barred = goal.place if thing == goal.thing else ""
         place = _draw_place(thing, barred, found.places, rng)
         if place:

@@ -22,6 +22,8 @@ _TREATMENTS: Mapping[Treatment, tuple[str, ...]] = {
     "cool": ("cool", "cooled", "cold", "chill", "chilled"),
 }
 _TREATMENT_WORDS = {word: treatment for treatment, words in _TREATMENTS.items() for word in words}
+DONE_WORDS: Mapping[str, str] = {"clean": "cleaned", "heat": "heated", "cool": "cooled"}
+"""How a thing is called once a treatment is done."""
 _LIGHT_WORDS = frozenset({"look", "examine", "inspect", "study", "light", "lit"})
 _TWO_WORDS = frozenset({"two", "both", "pair", "2"})
 _SMALL_WORDS = frozenset(

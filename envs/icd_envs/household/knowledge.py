@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from icd_envs.household.commands import Command, entities, kind, number, parse_command, parse_commands
-from icd_envs.household.commonsense import TOOL_KINDS, search_order
-from icd_envs.household.goal import Goal, parse_goal
+from icd_envs.household.commonsense import TOOL_KINDS, preposition, search_order
+from icd_envs.household.goal import DONE_WORDS, Goal, parse_goal
 
-_DONE_WORD = {"clean": "cleaned", "heat": "heated", "cool": "cooled"}
 _UNDOES = {"heat": "cooled", "cool": "heated"}
 _HERE_LIMIT = 6
 _FOUND_LIMIT = 4
@@ -23,7 +22,7 @@ _SEARCH_LIMIT = 6
 
 @dataclass(slots=True)
 class Knowledge:
-    """The state of a household as far as one agent has seen it: `start` it, then `update` it after each step."""
+    """The state of a household as one agent has seen it: `start` it, then `update` it after each step."""
 
     sentence: str
     """The task sentence."""
@@ -166,27 +165,40 @@ class Knowledge:
         if needed:
             lines.append("Needed: " + ", ".join(dict.fromkeys(needed)))
         if self._must_search():
-            lines.append("To search: " + (_shortened(self.to_search(), _SEARCH_LIMIT) or "nothing left"))
+            near = self.near()
+            away = [place for place in self.to_search() if place not in near]
+            lines.append("To search: " + (_shortened(away, _SEARCH_LIMIT) or "nothing left"))
         if self.failed:
             lines.append(f"Not possible: {self.failed}")
         return "\n".join(lines)
 
     def at(self, place: str) -> str:
         """Write ``in fridge 1`` or ``on desk 1``."""
-        return f"{'in' if place in self.lidded else 'on'} {place}"
+        return f"{preposition(kind(place))} {place}"
 
     def _here_text(self) -> str:
         if not self.here:
             return "middle of the room"
-        if self.here in self.closed:
-            return f"{self.here} (closed)"
-        things = self.contents.get(self.here, [])
-        first = sorted(things, key=lambda thing: not self.is_goal_thing(thing))
-        return f"{self.here} ({_shortened(first, _HERE_LIMIT) or 'empty'})"
+        # Other places at this spot are worth their words only if something is to be done there.
+        others = [place for place in sorted(self.near() - {self.here}) if self._matters(place)]
+        return ", ".join(self._place_text(place) for place in [self.here, *others])
+
+    def _matters(self, place: str) -> bool:
+        unseen = place not in self.searched and bool(self.sought())
+        things = self.contents.get(place, ())
+        return unseen or place in self.goal_places() or any(self.is_goal_thing(thing) for thing in things)
+
+    def _place_text(self, place: str) -> str:
+        if place in self.closed:
+            return f"{place} (closed)"
+        if place not in self.searched:
+            return f"{place} (not seen)"
+        first = sorted(self.contents[place], key=lambda thing: not self.is_goal_thing(thing))
+        return f"{place} ({_shortened(first, _HERE_LIMIT) or 'empty'})"
 
     def _is_treated(self) -> bool:
         treatment = self.goal.treatment if self.goal else None
-        return treatment is None or self.has(self.carrying, _DONE_WORD[treatment])
+        return treatment is None or self.has(self.carrying, DONE_WORDS[treatment])
 
     def _must_search(self) -> bool:
         """Searching comes next, unless what is carried can be delivered first."""
@@ -226,8 +238,8 @@ class Knowledge:
             self._remove(thing)
             self.contents.setdefault(place, []).append(thing)
             self.carrying = "" if self.carrying == thing else self.carrying
-        elif verb in _DONE_WORD:
-            self._mark(thing, _DONE_WORD[verb], undone=_UNDOES.get(verb, ""))
+        elif verb in DONE_WORDS:
+            self._mark(thing, DONE_WORDS[verb], undone=_UNDOES.get(verb, ""))
         elif verb == "use":
             self._mark(thing, "turned on")
 

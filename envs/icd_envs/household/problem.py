@@ -18,7 +18,7 @@ _HEATER, _COOLER = "microwave", "fridge"
 def identifier(name: str) -> str:
     """Return the PDDL name of an entity.
 
-    The engine gives the highest number of a kind to the identifier that sorts first, so we count down from 99.
+    The engine gives the highest number of a kind to the identifier that sorts first: we count down from 99.
     """
     return f"{kind(name)}_bar_{99 - number(name):02d}"
 
@@ -87,8 +87,8 @@ def _goal(goal: Goal) -> str:
     if goal.lamp:
         return (
             f"(and (exists (?t - thing ?who - person) (and (is ?t thing_{goal.thing}) (holds ?who ?t)))"
-            f" (exists (?l - thing ?p - place ?s - spot ?who - person) (and (is ?l thing_{goal.lamp}) (lit ?l)"
-            " (lies ?l ?p) (situated ?p ?s) (standing ?who ?s))))"
+            " (exists (?l - thing ?p - place ?s - spot ?who - person)"
+            f" (and (is ?l thing_{goal.lamp}) (lit ?l) (lies ?l ?p) (situated ?p ?s) (standing ?who ?s))))"
         )
     names = [f"?t{index}" for index in range(goal.count)]
     parts = [f"(sort ?p place_{goal.place})"]

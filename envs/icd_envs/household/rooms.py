@@ -1,41 +1,64 @@
-"""What houses are made of: rooms with their places, things with what can be done to them, and layouts in splits.
+"""What houses are made of: rooms and their places, things and what can be done to them, layouts in splits.
 
-Tables of ours. A layout is the set of places of one household; which split it belongs to follows from a digest of the
-layout itself, so that no two splits can share one.
+Tables of ours. A layout is the set of places of one household; its split follows from a digest of the layout
+itself, so that no two splits can share one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from icd_envs.household.commonsense import SURFACE_KINDS, TOOL_KINDS, likelihood
 
-Count = tuple[int, int]
-
-ROOMS: Mapping[str, Mapping[str, Count]] = {
-    "kitchen": {
-        "counter": (1, 3), "cabinet": (2, 5), "drawer": (1, 4), "fridge": (1, 1), "microwave": (1, 1),
-        "sink": (1, 1), "stove": (0, 1), "table": (0, 1), "shelf": (0, 2), "bin": (1, 1),
-    },
-    "bathroom": {
-        "counter": (1, 2), "sink": (1, 1), "bathtub": (0, 1), "toilet": (1, 1), "cabinet": (1, 4), "drawer": (0, 3),
-        "shelf": (0, 2), "towelrack": (1, 2), "hamper": (0, 1), "bin": (1, 1),
-    },
-    "bedroom": {
-        "bed": (1, 2), "desk": (1, 1), "nightstand": (1, 2), "dresser": (0, 1), "drawer": (2, 5), "shelf": (1, 3),
-        "armchair": (0, 1), "wardrobe": (0, 1), "bin": (1, 1),
-    },
-    "livingroom": {
-        "sofa": (1, 2), "armchair": (0, 2), "coffeetable": (1, 1), "tvstand": (0, 1), "table": (0, 1), "desk": (0, 1),
-        "shelf": (1, 3), "cabinet": (0, 3), "drawer": (1, 3), "bin": (0, 1),
-    },
-}  # fmt: skip
+_ROOMS: Mapping[str, str] = {
+    "kitchen": (
+        "counter 1-3, cabinet 2-5, drawer 1-4, fridge 1-1, microwave 1-1, sink 1-1, stove 0-1, table 0-1, "
+        "shelf 0-2, bin 1-1"
+    ),
+    "bathroom": (
+        "counter 1-2, sink 1-1, bathtub 0-1, toilet 1-1, cabinet 1-4, drawer 0-3, shelf 0-2, towelrack 1-2, "
+        "hamper 0-1, bin 1-1"
+    ),
+    "bedroom": (
+        "bed 1-2, desk 1-1, nightstand 1-2, dresser 0-1, drawer 2-5, shelf 1-3, armchair 0-1, wardrobe 0-1, "
+        "bin 1-1"
+    ),
+    "livingroom": (
+        "sofa 1-2, armchair 0-2, coffeetable 1-1, tvstand 0-1, table 0-1, desk 0-1, shelf 1-3, cabinet 0-3, "
+        "drawer 1-3, bin 0-1"
+    ),
+}
 """Places of a room, with the least and the greatest number of each."""
+
+_THINGS: Mapping[str, tuple[str, ...]] = {
+    "kitchen": (
+        "apple tomato potato egg bread lettuce mug cup plate bowl knife fork spoon spatula ladle",
+        "pan pot kettle bottle jar sponge soap",
+    ),
+    "bathroom": ("soap sponge cloth towel toiletroll tissuebox lotion comb toothbrush candle bottle",),
+    "bedroom": ("book pen pencil notebook phone clock laptop pillow cd watch key card mug tablet tissuebox",),
+    "livingroom": (
+        "newspaper magazine book remote pillow laptop box vase statue watch key card phone candle glass",
+    ),
+}
+"""Kinds of things that belong to a room."""
+
+
+_PLACE_COUNTS = {
+    room: [(name, int(least), int(most)) for name, least, most in re.findall(r"(\w+) (\d)-(\d)", places)]
+    for room, places in _ROOMS.items()
+}
+
+
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(word for line in lines for word in line.split())
+
 
 HOMES = (
     ("kitchen",),
@@ -47,19 +70,12 @@ HOMES = (
 )
 """Which rooms make up one household."""
 
-THINGS: Mapping[str, str] = {
-    "kitchen": "apple tomato potato egg bread lettuce mug cup plate bowl knife fork spoon spatula ladle pan pot kettle "
-    "bottle jar sponge soap",
-    "bathroom": "soap sponge cloth towel toiletroll tissuebox lotion comb toothbrush candle bottle",
-    "bedroom": "book pen pencil notebook phone clock laptop pillow cd watch key card mug tablet tissuebox",
-    "livingroom": "newspaper magazine book remote pillow laptop box vase statue watch key card phone candle glass",
-}
-"""Kinds of things that belong to a room."""
-
-_WASHABLE = "apple tomato potato lettuce mug cup plate bowl glass knife fork spoon spatula ladle pan pot kettle bottle jar"
-WASHABLE = frozenset((_WASHABLE + " sponge cloth soap comb").split())
-HEATABLE = frozenset("apple tomato potato egg bread mug cup plate bowl".split())
-COOLABLE = frozenset("apple tomato potato egg bread lettuce mug cup bowl plate pan pot bottle jar".split())
+WASHABLE = _words(
+    "apple tomato potato lettuce mug cup plate bowl glass knife fork spoon spatula ladle pan pot kettle",
+    "bottle jar sponge cloth soap comb",
+)
+HEATABLE = _words("apple tomato potato egg bread mug cup plate bowl")
+COOLABLE = _words("apple tomato potato egg bread lettuce mug cup bowl plate pan pot bottle jar")
 MASS_NOUNS = frozenset({"bread", "lettuce", "soap", "lotion"})
 """Kinds of things of which one says some, not a; nobody asks for two of them."""
 LIDDED = frozenset({"cabinet", "drawer", "fridge", "microwave", "wardrobe", "hamper"})
@@ -85,6 +101,11 @@ class Layout:
 def fits(thing_kind: str, place_kind: str) -> bool:
     """Tell whether such things may be put at such places: where they are likely, and on any open surface."""
     return place_kind in SURFACE_KINDS or likelihood(thing_kind, place_kind) >= 1
+
+
+def things_of(rooms: Iterable[str]) -> list[str]:
+    """Return the kinds of things that belong to these rooms, sorted."""
+    return sorted(_words(*(line for room in rooms for line in _THINGS[room])))
 
 
 def some(thing_kind: str) -> str:
@@ -127,7 +148,7 @@ def split_of(found: Layout) -> str:
 def _draw(rooms: tuple[str, ...], rng: random.Random) -> Layout | None:
     counts: Counter[str] = Counter()
     for room in rooms:
-        for name, (least, most) in ROOMS[room].items():
+        for name, least, most in _PLACE_COUNTS[room]:
             counts[name] += rng.randint(least, most)
     places = tuple(f"{name} {index}" for name in sorted(counts) for index in range(1, counts[name] + 1))
     if not _PLACES[0] <= len(places) <= _PLACES[1]:

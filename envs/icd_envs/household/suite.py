@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from itertools import chain, zip_longest
 
 from icd_envs.base import Environment, Task
 from icd_envs.errors import TaskNotFoundError
 from icd_envs.household.game import Game
-from icd_envs.household.generator import CATEGORIES, Household, household
+from icd_envs.household.generator import Household, category_of, household
 from icd_envs.household.world import HouseholdWorld
+from icd_envs.sampling import varied
 
 NAME = "household"
 _SIZES = {"train": 6000, "dev": 600, "test": 600}
@@ -24,25 +23,23 @@ class HouseholdSuite:
     test_splits: tuple[str, ...] = ("dev", "test")
 
     def tasks(self, split: str, limit: int | None = None, seed: int = 0) -> Sequence[Task]:
-        """Return tasks of a split, the six categories in turn, in an order set by `seed`. Raises `TaskNotFoundError`."""
+        """Return tasks of a split, the six categories in turn. Raises `TaskNotFoundError`."""
         if split not in _SIZES:
             raise TaskNotFoundError(f"no split {split!r} of {NAME}: there are {', '.join(_SIZES)}")
-        rng = random.Random(f"tasks {split} {seed}")
-        numbers = []
-        for first in range(len(CATEGORIES)):
-            of_category = list(range(first, _SIZES[split], len(CATEGORIES)))
-            rng.shuffle(of_category)
-            numbers.append(of_category)
-        order = [number for number in chain.from_iterable(zip_longest(*numbers)) if number is not None]
+        order = varied(range(_SIZES[split]), category_of, seed)
         return [_task(household(split, number)) for number in order[:limit]]
 
     def task(self, task_id: str) -> Task:
         """Return the task with this id, e.g. ``household/train/000123``. Raises `TaskNotFoundError`."""
         return _task(_find(task_id))
 
+    def load(self, task: Task) -> Game:
+        """Return the game of a task. Raises `TaskNotFoundError`."""
+        return Game.load(_find(task.id).game_file())
+
     def environment(self, max_steps: int = 50) -> Environment:
         """Make a world for these tasks with a step cap."""
-        return HouseholdWorld(lambda task: Game.load(_find(task.id).game_file()), max_steps, NAME)
+        return HouseholdWorld(self.load, max_steps, NAME)
 
 
 def _find(task_id: str) -> Household:

@@ -30,7 +30,7 @@ class HouseholdWorld:
         self._over = True
 
     def reset(self, task: Task) -> StepResult:
-        """Start an episode of `task`. Raises `GameFileError` or `TaskNotFoundError` if its game cannot be loaded."""
+        """Start an episode of `task`. Raises `GameFileError` or `TaskNotFoundError` where it has no game."""
         self._engine = Engine(self._load(task))
         turn = self._engine.reset()
         self.knowledge = Knowledge(task.goal)
@@ -48,7 +48,7 @@ class HouseholdWorld:
         return self._result(turn, self.knowledge)
 
     def expert(self) -> Expert | None:
-        """Return the expert of the running episode; None before the first, or if its goal is none that it knows."""
+        """Return the expert of the running episode; None before the first, or if it cannot read the goal."""
         if self.knowledge is None or self.knowledge.goal is None:
             return None
         return HouseholdExpert(self.knowledge)
