@@ -19,8 +19,13 @@ Each has a stable `code`; the message says what to do.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from icd_envs.errors import EnvsError
 from icd_memory.errors import IcdMemoryError
+
+if TYPE_CHECKING:
+    from icd.backends.base import Usage
 
 __all__ = [
     "BackendError",
@@ -78,6 +83,8 @@ class BackendError(IcdError):
     """A model could not answer."""
 
     code = "backend"
+    usage: Usage | None = None
+    """What the failed call is known to have used nevertheless; it was billed."""
 
 
 class BackendUnreachableError(BackendError):
