@@ -7,6 +7,7 @@ knows no step limit and no expert; `world.HouseholdWorld` adds them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from icd_envs.errors import EngineError
 from icd_envs.household.facts import Facts, Row
@@ -24,6 +25,16 @@ class Turn:
     admissible: tuple[str, ...]
     """The commands that do something now, in alphabetical order."""
     won: bool
+
+
+class Player(Protocol):
+    """Plays one game: our `Engine`, or another that does the same."""
+
+    def reset(self) -> Turn:
+        """Start the game over."""
+
+    def step(self, command: str) -> Turn:
+        """Do a command."""
 
 
 class Engine:

@@ -123,6 +123,14 @@ def parse_grammar(text: str) -> Grammar:
     return Grammar(rules, actions)
 
 
+def task_sentence(text: str) -> str:
+    """Return what a grammar document says about the task, without its introduction up to a colon."""
+    rules = parse_grammar(text).rules.get("task", ())
+    words = "".join(piece.text for rule in rules[:1] for piece in rule.pieces if isinstance(piece, Words))
+    introduction, colon, sentence = words.partition(":")
+    return (sentence if colon else introduction).strip()
+
+
 @lru_cache(maxsize=4096)
 def parse_text(text: str) -> tuple[Piece, ...]:
     """Read a text into its pieces, up to the first character that cannot be read."""

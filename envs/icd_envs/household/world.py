@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from icd_envs.base import ActionSpace, Expert, StepResult, Task
 from icd_envs.errors import EngineError
-from icd_envs.household.engine import Engine, Turn
+from icd_envs.household.engine import Engine, Player, Turn
 from icd_envs.household.expert import HouseholdExpert
 from icd_envs.household.game import Game
 from icd_envs.household.knowledge import Knowledge
@@ -18,20 +18,23 @@ from icd_envs.household.knowledge import Knowledge
 class HouseholdWorld:
     """One world in which household tasks are played one after the other. Not thread-safe: one per worker."""
 
-    def __init__(self, load: Callable[[Task], Game], max_steps: int = 50, name: str = "household") -> None:
-        """Make a world that gets the game of each task from `load` and ends an episode after `max_steps`."""
+    def __init__(
+        self, load: Callable[[Task], Game | Player], max_steps: int = 50, name: str = "household"
+    ) -> None:
+        """Make a world that gets each task's game, or a player of it, from `load`."""
         self.name = name
         self.max_steps = max_steps
         self.knowledge: Knowledge | None = None
         """What the agent of the running episode knows."""
         self._load = load
-        self._engine: Engine | None = None
+        self._engine: Player | None = None
         self._steps = 0
         self._over = True
 
     def reset(self, task: Task) -> StepResult:
         """Start an episode of `task`. Raises `GameFileError` or `TaskNotFoundError` where it has no game."""
-        self._engine = Engine(self._load(task))
+        loaded = self._load(task)
+        self._engine = Engine(loaded) if isinstance(loaded, Game) else loaded
         turn = self._engine.reset()
         self.knowledge = Knowledge(task.goal)
         self.knowledge.start(turn.observation, turn.admissible)
