@@ -1,0 +1,1 @@
+"""Many episodes: collecting demonstrations, comparing methods on the same tasks, statistics, report."""

@@ -1,0 +1,133 @@
+"""Intervals for small numbers of episodes. Pure functions; a confidence of 95 % everywhere.
+
+Shares of independent trials have Wilson's interval, differences of paired shares Newcombe's (1998, method
+10), means and ratios a percentile bootstrap over tasks with a fixed seed. Several episodes of one task are
+not independent: then tasks are what is resampled, for shares too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    _Rows: TypeAlias = npt.NDArray[np.float64]
+
+Z = 1.959963984540054
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+Groups: TypeAlias = Sequence[Sequence[float]]
+"""One list for each task: the values of its episodes."""
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """Return a share with Wilson's interval; of no trials it is anything.
+
+    Raises:
+        ValueError: more successes than trials.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    if trials == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    share = successes / trials
+    spread = Z * math.sqrt(share * (1 - share) / trials + Z * Z / (4 * trials * trials))
+    middle, scale = share + Z * Z / (2 * trials), 1 + Z * Z / trials
+    return Interval(
+        share,
+        0.0 if successes == 0 else (middle - spread) / scale,
+        1.0 if successes == trials else (middle + spread) / scale,
+    )
+
+
+def success_share(groups: Groups) -> Interval:
+    """Return the share of successes (1 or 0 for each episode) of all tasks."""
+    if all(len(group) == 1 for group in groups):
+        return wilson(round(sum(group[0] for group in groups)), len(groups))
+    return mean(groups)
+
+
+def mean(groups: Groups) -> Interval:
+    """Return the mean over tasks of each task's mean, with a bootstrap interval over tasks."""
+    means = [sum(group) / len(group) for group in groups]
+    return _bootstrap([means], lambda rows: rows[0].mean(axis=-1))
+
+
+def ratio(numerators: Groups, denominators: Groups) -> Interval:
+    """Return the ratio of two means over the same tasks, which are resampled together.
+
+    Where the second mean is zero the ratio is not a number.
+    """
+    columns = [[sum(group) / len(group) for group in groups] for groups in (numerators, denominators)]
+
+    def divide(rows: Sequence[_Rows]) -> _Rows:
+        import numpy as np
+
+        below = rows[1].mean(axis=-1)
+        return np.where(below > 0, rows[0].mean(axis=-1) / np.where(below > 0, below, 1), np.nan)
+
+    return _bootstrap(columns, divide)
+
+
+def paired_difference(first: Groups, second: Groups) -> Interval:
+    """Return the difference of two shares of successes on the same tasks."""
+    if all(len(a) == len(b) == 1 for a, b in zip(first, second, strict=True)):
+        return _newcombe([(bool(a[0]), bool(b[0])) for a, b in zip(first, second, strict=True)])
+    return mean([[sum(a) / len(a) - sum(b) / len(b)] for a, b in zip(first, second, strict=True)])
+
+
+def _newcombe(pairs: Sequence[tuple[bool, bool]]) -> Interval:
+    n = len(pairs)
+    if n == 0:
+        return Interval(math.nan, -1.0, 1.0)
+    both, only_first, only_second, neither = (
+        pairs.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))
+    )
+    first, second = wilson(both + only_first, n), wilson(both + only_second, n)
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    cross = both * neither - only_first * only_second
+    corrected = max(cross - n / 2, 0.0) if cross > 0 else float(cross)
+    phi = corrected / math.sqrt(margins) if margins else 0.0
+    difference = (only_first - only_second) / n
+
+    def distance(up: float, down: float) -> float:
+        return math.sqrt(max(up * up - 2 * phi * up * down + down * down, 0.0))
+
+    return Interval(
+        difference,
+        max(-1.0, difference - distance(first.value - first.low, second.high - second.value)),
+        min(1.0, difference + distance(first.high - first.value, second.value - second.low)),
+    )
+
+
+def _bootstrap(columns: Sequence[Sequence[float]], statistic: Callable[[Sequence[_Rows]], _Rows]) -> Interval:
+    """Return a statistic of columns whose rows belong together, with its percentile interval."""
+    import numpy as np
+
+    arrays = [np.asarray(column, float) for column in columns]
+    size = len(arrays[0])
+    if size == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    drawn = np.random.default_rng(0).integers(size, size=(RESAMPLES, size))
+    values = statistic([array[drawn] for array in arrays])
+    value = float(statistic(arrays))
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Interval(value, math.nan, math.nan)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return Interval(value, float(low), float(high))

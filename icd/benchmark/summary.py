@@ -1,0 +1,294 @@
+"""What a run shows, method by method: success, steps, escalations, cost, break-even.
+
+Costs are those of the ledger, calls of interrupted attempts included. What is compared with another method is
+compared on the tasks that both have finished.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from icd.benchmark.conditions import method_defaults
+from icd.benchmark.methods import STANDARD, Method, find_method
+from icd.benchmark.statistics import Interval, mean, paired_difference, ratio, success_share
+from icd.errors import ConfigurationError
+from icd.ledger import BreakEven, break_even
+from icd_memory.rows import EpisodeRow, EpisodeStatus, JsonObject, LedgerRow
+from icd_memory.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of one episode, or their mean over episodes."""
+
+    fresh: float = 0.0
+    """Input that was not read from a cache."""
+    cached: float = 0.0
+    output: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished episode."""
+
+    method: str
+    task_id: str
+    seed: int
+    category: str
+    won: bool
+    steps: int
+    teacher_steps: int
+    cost: float
+    tokens: Tokens
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryShare:
+    """Successes in one category of tasks."""
+
+    won: int
+    episodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A method beside others, on the tasks that both finished; None where there is nothing to compare."""
+
+    relative_cost: Interval | None = None
+    """Over the teacher's."""
+    relative_success: Interval | None = None
+    """Over the teacher's."""
+    difference: Interval | None = None
+    """Success minus that of the student without demonstrations."""
+    break_even: BreakEven | None = None
+    """Episodes until the demonstrations have paid for themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSummary:
+    """What a method achieved, and what it cost."""
+
+    method: Method
+    episodes: int
+    tasks: int
+    failed: int
+    """Episodes given up by a machine failure; the next run plays them again."""
+    unfinished: int
+    """Episodes that were cut off; the next run goes on with them."""
+    success: Interval
+    steps: float
+    """Mean."""
+    escalation: float
+    """Steps that the teacher took, over all steps."""
+    cost: Interval
+    """Dollars an episode."""
+    against: Comparison
+    tokens: Tokens
+    estimated: bool
+    """Some token counts are estimates."""
+    by_category: Mapping[str, CategoryShare] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """The demonstrations that a run could use."""
+
+    demonstrations: int
+    episodes: int
+    """Attempts, failures included."""
+    won: int
+    cost: float
+    """Dollars for all attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in figures."""
+
+    run_id: str
+    conditions: JsonObject
+    collection: CollectionSummary
+    methods: tuple[MethodSummary, ...]
+    """The standard ones first, in their order."""
+
+    def of(self, name: str) -> MethodSummary | None:
+        """Return a method's summary, None if it took no part."""
+        return next((summary for summary in self.methods if summary.method.name == name), None)
+
+
+def summarise(store: Store, run_id: str) -> RunSummary:
+    """Return what a run shows so far.
+
+    Raises:
+        ConfigurationError: the store has no such run, or it is a collection.
+    """
+    run = store.run(run_id)
+    if run is None:
+        raise ConfigurationError(
+            f"no run {run_id!r} in {store.place}: `icd report --list` names those there are"
+        )
+    conditions: JsonObject = run.config["conditions"]
+    if "defaults" not in conditions:
+        raise ConfigurationError(
+            f"{run_id!r} is a collection of demonstrations, which has no methods to compare"
+        )
+    rows = store.episodes(run_id)
+    results = _results(rows, store.ledger(run_id))
+    collection = _collection(store, conditions)
+    names = sorted({row.method for row in rows}, key=_place)
+    defaults = method_defaults(conditions)
+    methods = tuple(
+        _summary(
+            find_method(name, defaults),
+            results,
+            Counter(r.status for r in rows if r.method == name),
+            collection,
+        )
+        for name in names
+    )
+    return RunSummary(run_id, conditions, collection, methods)
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (STANDARD.index(name) if name in STANDARD else len(STANDARD), name)
+
+
+def _results(rows: Sequence[EpisodeRow], ledger: Sequence[LedgerRow]) -> dict[str, list[Result]]:
+    """Return the finished episodes by method, in the order of their tasks."""
+    bills: dict[str, list[LedgerRow]] = defaultdict(list)
+    for entry in ledger:
+        if entry.episode_id is not None and not entry.counterfactual:
+            bills[entry.episode_id].append(entry)
+    found: dict[str, list[Result]] = defaultdict(list)
+    for row in rows:
+        if row.status == "done" and row.outcome is not None:
+            found[row.method].append(_result(row, row.outcome, bills[row.id]))
+    return {name: sorted(group, key=lambda r: (r.task_id, r.seed)) for name, group in found.items()}
+
+
+def _result(row: EpisodeRow, outcome: JsonObject, bill: Sequence[LedgerRow]) -> Result:
+    return Result(
+        method=row.method,
+        task_id=row.task_id,
+        seed=row.seed,
+        category=outcome["category"],
+        won=outcome["won"],
+        steps=outcome["steps"],
+        teacher_steps=outcome["steps_by"].get("teacher", 0),
+        cost=sum(entry.cost for entry in bill),
+        tokens=Tokens(
+            sum(entry.input_tokens for entry in bill),
+            sum(entry.cached_tokens for entry in bill),
+            sum(entry.output_tokens for entry in bill),
+        ),
+        estimated=any(entry.estimated for entry in bill),
+    )
+
+
+def _collection(store: Store, conditions: JsonObject) -> CollectionSummary:
+    episodes = [row for source in conditions["sources"] for row in store.episodes(source)]
+    spent = (
+        row.cost for source in conditions["sources"] for row in store.ledger(source) if not row.counterfactual
+    )
+    return CollectionSummary(
+        conditions["demonstrations"],
+        len(episodes),
+        sum(bool(row.outcome and row.outcome.get("won")) for row in episodes),
+        sum(spent),
+    )
+
+
+def _summary(
+    method: Method,
+    results: Mapping[str, Sequence[Result]],
+    statuses: Mapping[EpisodeStatus, int],
+    collection: CollectionSummary,
+) -> MethodSummary:
+    own = results.get(method.name, [])
+    steps = sum(r.steps for r in own)
+    count = max(len(own), 1)
+    groups = _by_task(own)
+    return MethodSummary(
+        method=method,
+        episodes=len(own),
+        tasks=len(groups),
+        failed=statuses.get("failed", 0),
+        unfinished=statuses.get("running", 0),
+        success=success_share(_won(groups)),
+        steps=steps / count,
+        escalation=sum(r.teacher_steps for r in own) / max(steps, 1),
+        cost=mean(_costs(groups)),
+        against=_comparison(method, results, collection),
+        tokens=Tokens(
+            sum(r.tokens.fresh for r in own) / count,
+            sum(r.tokens.cached for r in own) / count,
+            sum(r.tokens.output for r in own) / count,
+        ),
+        estimated=any(r.estimated for r in own),
+        by_category=_categories(own),
+    )
+
+
+def _comparison(
+    method: Method, results: Mapping[str, Sequence[Result]], collection: CollectionSummary
+) -> Comparison:
+    own = results.get(method.name, [])
+    difference = relative_cost = relative_success = saving = None
+    student = _Pairs.of(own, results.get("student", []))
+    if student.first and method.name != "student":
+        difference = paired_difference(_won(student.first), _won(student.second))
+    teacher = _Pairs.of(own, results.get("teacher", []))
+    if teacher.first:
+        if any(r.cost for group in teacher.second for r in group):
+            relative_cost = ratio(_costs(teacher.first), _costs(teacher.second))
+        if any(r.won for group in teacher.second for r in group):
+            relative_success = ratio(_won(teacher.first), _won(teacher.second))
+        if method.k and method.name != "teacher" and relative_cost is not None:
+            saving = break_even(collection.cost, _flat(teacher.second), _flat(teacher.first))
+    return Comparison(relative_cost, relative_success, difference, saving)
+
+
+def _won(groups: Sequence[Sequence[Result]]) -> list[list[float]]:
+    return [[float(r.won) for r in group] for group in groups]
+
+
+def _costs(groups: Sequence[Sequence[Result]]) -> list[list[float]]:
+    return [[r.cost for r in group] for group in groups]
+
+
+def _flat(groups: Sequence[Sequence[Result]]) -> list[float]:
+    return [r.cost for group in groups for r in group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """The episodes of two methods on the same tasks and seeds, by task."""
+
+    first: list[list[Result]]
+    second: list[list[Result]]
+
+    @classmethod
+    def of(cls, first: Sequence[Result], second: Sequence[Result]) -> _Pairs:
+        common = {(r.task_id, r.seed) for r in first} & {(r.task_id, r.seed) for r in second}
+        mine, others = (
+            _by_task([r for r in side if (r.task_id, r.seed) in common]) for side in (first, second)
+        )
+        return cls(mine, others)
+
+
+def _by_task(results: Sequence[Result]) -> list[list[Result]]:
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        groups[result.task_id].append(result)
+    return list(groups.values())
+
+
+def _categories(results: Sequence[Result]) -> dict[str, CategoryShare]:
+    shares: dict[str, CategoryShare] = {}
+    for category in sorted({r.category for r in results}):
+        mine = [r.won for r in results if r.category == category]
+        shares[category] = CategoryShare(sum(mine), len(mine))
+    return shares
