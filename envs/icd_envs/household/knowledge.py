@@ -15,6 +15,8 @@ from icd_envs.household.commonsense import TOOL_KINDS, preposition, search_order
 from icd_envs.household.goal import DONE_WORDS, Goal, parse_goal
 
 _UNDOES = {"heat": "cooled", "cool": "heated"}
+_SPOT = "loc"
+"""The older published wording names the spot at which one arrives like a thing: ``loc 12``."""
 _HERE_LIMIT = 6
 _FOUND_LIMIT = 4
 _SEARCH_LIMIT = 6
@@ -217,8 +219,7 @@ class Knowledge:
 
     def _was_possible(self, command: Command, observation: str) -> bool:
         if self.commands:
-            wanted = " ".join(command.text.lower().split())
-            return any(known.text.lower() == wanted for known in self.commands)
+            return any(known.text == command.text.strip() for known in self.commands)
         named = [name for name in (command.thing, command.place) if name]
         return all(name in observation.lower() for name in named)
 
@@ -278,7 +279,8 @@ class Knowledge:
             (self.closed.add if f"{place} is closed" in observation.lower() else self.closed.discard)(place)
         if place in self.closed:
             return
-        things = [name for name in entities(observation) if name not in self.places and name != self.carrying]
+        no_things = {*self.places, self.carrying}
+        things = [name for name in entities(observation) if name not in no_things and kind(name) != _SPOT]
         for thing in things:
             self._remove(thing)
         self.contents[place] = things
