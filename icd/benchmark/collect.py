@@ -6,18 +6,20 @@ collected is never collected again under the same conditions, so asking for more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 
+from icd import assembly
+from icd.benchmark.about import about, version_of
 from icd.benchmark.conditions import CollectionConditions
-from icd.benchmark.methods import MethodDefaults, standard_method
-from icd.benchmark.runner import Event, Job, Stage, Tally, play_all
-from icd.calls import PricedModel
+from icd.benchmark.experiment import Experiment, Request, Workplace, seat, within_budget
+from icd.benchmark.runner import Job, Stage
+from icd.cascade import Policy
 from icd.errors import ConfigurationError
-from icd.runtime import Runtime
-from icd_envs.base import Suite, Task
+from icd.prices import PriceTable
+from icd.runtime import Runtime, RuntimeSettings
+from icd_envs.base import Suite
 from icd_memory.admission import Admission, admit
 from icd_memory.retrieval import Memory
-from icd_memory.rows import RunRow
 from icd_memory.store import Store
 from icd_memory.trajectory import Trajectory
 
@@ -25,68 +27,76 @@ _SEED = 0
 """Of each attempt's samples: a task is attempted once."""
 
 
-def collection_jobs(
-    conditions: CollectionConditions,
-    suite: Suite,
-    episodes: int,
-    *,
-    seed: int,
-    teacher: PricedModel,
-    store: Store,
-) -> list[Job]:
-    """Return one job for each of the first `episodes` tasks in the order of `seed`.
+def prepare_collection(request: Request, place: Workplace) -> Experiment:
+    """Make a collection ready; what succeeded can be retrieved when it has been played.
 
     Raises:
-        ConfigurationError: the split is one of the environment's test splits.
+        ConfigurationError: the split is one of the environment's test splits, or a setting is wrong.
+        EnvsError: the environment has no such split, or no games.
+        IcdMemoryError: the store or the embedder cannot be used.
     """
-    if conditions.split in suite.test_splits:
-        raise ConfigurationError(
-            f"{conditions.split!r} is a test split of {suite.name}: demonstrations come from another one "
-            f"({', '.join(s for s in suite.splits if s not in suite.test_splits)})"
-        )
+    settings, suite, store, memory = place.settings, place.suite, place.store, place.memory
+    split = request.split or suite.splits[0]
+    _refuse_test_split(split, suite)
+    conditions = CollectionConditions(
+        environment=request.environment,
+        options=dict(request.options),
+        split=split,
+        max_steps=settings.run.max_steps,
+        teacher=seat(
+            settings.teacher,
+            PriceTable.from_settings(settings.prices),
+            assembly.tokenizer_name(settings),
+        ),
+        runtime=RuntimeSettings(
+            policy=Policy("teacher"),
+            k=0,
+            temperature=settings.teacher.temperature,
+            max_tokens=settings.teacher.max_tokens,
+        ),
+        version=version_of("icd-runtime"),
+    )
     run_id = conditions.run_id()
-    settings = standard_method("teacher", MethodDefaults()).settings(conditions.runtime)
-    runtime = Runtime(teacher=teacher, store=store, settings=settings, run_id=run_id)
-    tasks: Sequence[Task] = suite.tasks(conditions.split, episodes, seed)
-    return [Job(run_id, "teacher", task, _SEED, runtime) for task in tasks]
+    models = within_budget(place.make_models(settings, student=False, teacher=True), settings, store, run_id)
+    runtime = Runtime(teacher=models.teacher, store=store, settings=conditions.runtime, run_id=run_id)
+    tasks = suite.tasks(split, request.episodes, settings.run.seed)
+    return Experiment(
+        run_id,
+        {"conditions": conditions.to_json(), "about": about(request.command)},
+        [Job(run_id, "teacher", task, _SEED, runtime) for task in tasks],
+        models,
+        Stage(
+            make_world=lambda: suite.environment(conditions.max_steps),
+            store=store,
+            keep=_judge(store, suite.test_splits),
+            kept=_index(memory),
+        ),
+        request.workers,
+    )
 
 
-async def collect(
-    jobs: Sequence[Job],
-    conditions: CollectionConditions,
-    suite: Suite,
-    memory: Memory,
-    *,
-    workers: int = 1,
-    on_event: Callable[[Event], None] = lambda event: None,
-) -> Tally:
-    """Play the jobs that are not done yet; what succeeded can be retrieved when this returns.
-
-    Raises:
-        IcdError: nothing can go on (a wrong setting, a budget that is used up, the store).
-    """
-    store = memory.store
-
-    def judge(trajectory: Trajectory) -> Admission:
-        return admit(
-            trajectory,
-            test_splits=frozenset(suite.test_splits),
-            is_known=lambda content: any(
-                row.status == "demonstration" and row.trajectory_id != trajectory.id
-                for row in store.with_content(content, tenant=trajectory.tenant)
-            ),
+def _refuse_test_split(split: str, suite: Suite) -> None:
+    if split in suite.test_splits:
+        others = ", ".join(name for name in suite.splits if name not in suite.test_splits)
+        raise ConfigurationError(
+            f"{split!r} is a test split of {suite.name}: collect demonstrations from {others}"
         )
 
+
+def _judge(store: Store, test_splits: Collection[str]) -> Callable[[Trajectory], Admission]:
+    def judge(trajectory: Trajectory) -> Admission:
+        def is_known(content_hash: str) -> bool:
+            rows = store.with_content(content_hash, tenant=trajectory.tenant)
+            return any(r.status == "demonstration" and r.trajectory_id != trajectory.id for r in rows)
+
+        return admit(trajectory, test_splits=test_splits, is_known=is_known)
+
+    return judge
+
+
+def _index(memory: Memory) -> Callable[[Admission], None]:
     def index(admission: Admission) -> None:
         if admission.status == "demonstration":
             memory.index_added([admission.trajectory])
 
-    stage = Stage(
-        make_world=lambda: suite.environment(conditions.max_steps),
-        store=store,
-        keep=judge,
-        kept=index,
-        on_event=on_event,
-    )
-    store.add_run(RunRow(conditions.run_id(), {"conditions": conditions.to_json()}, stage.now()))
-    return await play_all(jobs, stage, workers)
+    return index

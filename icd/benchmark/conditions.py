@@ -114,8 +114,8 @@ def fingerprint(store: Store, environment: str) -> tuple[int, str, tuple[str, ..
     if not listed:
         return 0, "", ()
     text = "\n".join(sorted(f"{row.id} {row.content_hash}" for row in listed))
-    found = {t.provenance.source for t in store.trajectories(environment=environment, status="demonstration")}
-    return len(listed), hashlib.sha256(text.encode()).hexdigest()[:16], tuple(sorted(found))
+    sources = store.sources(environment=environment, status="demonstration")
+    return len(listed), hashlib.sha256(text.encode()).hexdigest()[:16], tuple(sources)
 
 
 def latest_attempt(store: Store, base: str) -> str:

@@ -46,11 +46,20 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """An episode's row, and what its calls cost."""
+
+    row: EpisodeRow
+    cost: float
+    """Dollars; those before an interruption included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """Playing begins."""
 
     to_play: int
-    done_before: tuple[EpisodeRow, ...]
+    done_before: tuple[Finished, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +77,7 @@ class Ended:
     """An episode came to its end, or was given up by a machine failure."""
 
     job: Job
-    row: EpisodeRow
-    cost: float
-    """Dollars that its calls cost, those before an interruption included."""
+    finished: Finished
 
 
 Event: TypeAlias = Started | StepTaken | Ended
@@ -116,7 +123,8 @@ async def play_all(jobs: Sequence[Job], stage: Stage, workers: int = 1) -> Tally
     before = tuple(known[job.id] for job in jobs if job.id in known and known[job.id].status == "done")
     finished = {row.id for row in before}
     crew = _Crew(deque(job for job in jobs if job.id not in finished), stage)
-    stage.on_event(Started(len(crew.queue), before))
+    costs = _costs(jobs, stage.store) if before else {}
+    stage.on_event(Started(len(crew.queue), tuple(Finished(row, costs.get(row.id, 0.0)) for row in before)))
     workers = max(1, min(workers, len(crew.queue)))
     tasks = [asyncio.create_task(crew.work()) for _ in range(workers)]
     try:
@@ -163,7 +171,7 @@ class _Crew:
             self.done += 1
             self._failures_in_a_row = 0
         cost = sum(entry.cost for entry in stage.store.ledger(episode_id=job.id) if not entry.counterfactual)
-        stage.on_event(Ended(job, row, cost))
+        stage.on_event(Ended(job, Finished(row, cost)))
 
     def _teller(self, job: Job) -> Callable[[Progress], None]:
         def tell(progress: Progress) -> None:
@@ -228,3 +236,12 @@ def _row(job: Job, status: EpisodeStatus, now: datetime, outcome: JsonObject | N
 def _known(jobs: Sequence[Job], store: Store) -> dict[str, EpisodeRow]:
     runs = dict.fromkeys(job.run_id for job in jobs)
     return {row.id: row for run in runs for row in store.episodes(run)}
+
+
+def _costs(jobs: Sequence[Job], store: Store) -> dict[str, float]:
+    costs: dict[str, float] = {}
+    for run in dict.fromkeys(job.run_id for job in jobs):
+        for entry in store.ledger(run):
+            if entry.episode_id is not None and not entry.counterfactual:
+                costs[entry.episode_id] = costs.get(entry.episode_id, 0.0) + entry.cost
+    return costs

@@ -170,6 +170,16 @@ class Store:
         with self._db.read() as connection:
             return [Stored(*row) for row in connection.execute(query)]
 
+    def sources(
+        self, *, tenant: str = "default", environment: str | None = None, status: Status | None = None
+    ) -> list[str]:
+        """Return the sources that the tenant's trajectories come from, in alphabetical order."""
+        table = schema.trajectories.c
+        narrowed = _narrowed(tenant=tenant, environment=environment, status=status)
+        query = sa.select(table.source).where(*narrowed).distinct().order_by(table.source)
+        with self._db.read() as connection:
+            return list(connection.scalars(query))
+
     def families(self) -> list[tuple[str, str]]:
         """Return the pairs of tenant and environment that have trajectories."""
         table = schema.trajectories.c

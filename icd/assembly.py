@@ -1,0 +1,210 @@
+"""From settings to live parts: store, embedder, index, memory, and models with their price and budget.
+
+Everything that is missing is found here, at the start: weights, an extra, a key, a price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from icd.backends.expert import ExpertBackend
+from icd.backends.local import LocalBackend
+from icd.calls import PricedModel
+from icd.cascade import Guards, parse_policy
+from icd.config import BackendSettings, MemorySettings, Settings
+from icd.errors import ConfigurationError, MissingExtraError, ModelFilesError
+from icd.ledger import Budget
+from icd.prices import Price, PriceTable
+from icd.prompting import PromptSettings
+from icd.runtime import RuntimeSettings
+from icd_memory.retrieval import Memory, RetrievalSettings, exact_in_process
+from icd_memory.store import Store
+
+if TYPE_CHECKING:
+    from icd.backends.base import Backend
+    from icd_memory.embedding import Embedder
+    from icd_memory.retrieval import IndexFactory
+
+ESTIMATED_TOKENIZER = "none (a quarter of the UTF-8 bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of a run."""
+
+    student: PricedModel | None
+    teacher: PricedModel | None
+
+    async def close(self) -> None:
+        """Free connections and memory."""
+        for model in (self.student, self.teacher):
+            if model is not None:
+                await model.backend.close()
+
+
+def make_embedder(settings: MemorySettings) -> Embedder:
+    """Make the embedder of the settings.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+        EmbedderError: its weights or its extra are missing.
+    """
+    kind, _, name = settings.embedder.partition(":")
+    if kind == "minilm":
+        from icd_memory.minilm import MiniLMEmbedder
+
+        return MiniLMEmbedder()
+    if kind == "hashing":
+        from icd_memory.embedding import HashingEmbedder
+
+        return HashingEmbedder()
+    if kind == "sentence-transformers" and name:
+        from icd_memory.embedding import SentenceTransformerEmbedder
+
+        return SentenceTransformerEmbedder(name)
+    raise ConfigurationError(
+        f"memory.embedder {settings.embedder!r} is none: write minilm, hashing or sentence-transformers:NAME"
+    )
+
+
+def make_index(settings: MemorySettings) -> IndexFactory:
+    """Return what makes the vector index of a family.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    if settings.index == "exact":
+        return exact_in_process
+    raise ConfigurationError(
+        f"memory.index {settings.index!r} is none: write exact, chroma or chroma:http://HOST:PORT"
+    )
+
+
+def open_memory(
+    settings: Settings,
+    store: Store,
+    *,
+    test_splits: Collection[str] = (),
+    embedder: Embedder | None = None,
+    reembed: bool = False,
+) -> Memory:
+    """Open the memory over `store`.
+
+    Raises:
+        ConfigurationError: a wrong setting.
+        EmbedderError: the embedder cannot be used, or the store was made with another one.
+    """
+    retrieval = settings.retrieval
+    return Memory.open(
+        store,
+        embedder or make_embedder(settings.memory),
+        settings=RetrievalSettings(window=retrieval.window, min_similarity=retrieval.min_similarity or None),
+        make_index=make_index(settings.memory),
+        test_splits=test_splits,
+        reembed=reembed,
+    )
+
+
+def make_models(settings: Settings, *, student: bool, teacher: bool) -> Models:
+    """Make the models that are needed, on one budget.
+
+    Args:
+        settings: which models, at which price.
+        student: whether the student is needed.
+        teacher: whether the teacher is.
+
+    Raises:
+        ConfigurationError: no key, no price, or an optional part is not installed.
+        ModelFilesError: weights are missing.
+    """
+    budget = Budget(settings.run.budget)
+    prices = PriceTable.from_settings(settings.prices)
+    mine = make_backend(settings.student) if student else _tokenizer(settings) if teacher else None
+    counter = mine.count_tokens if mine is not None and settings.student.kind == "local" else None
+    made_student = made_teacher = None
+    if student and mine is not None:
+        made_student = PricedModel(mine, prices.of_backend(settings.student), budget)
+    if teacher:
+        backend = make_backend(settings.teacher, counter)
+        made_teacher = PricedModel(backend, prices.of_backend(settings.teacher), budget)
+    return Models(made_student, made_teacher)
+
+
+def tokenizer_name(settings: Settings) -> str:
+    """Name what counts the tokens of an expert, which has no tokenizer of its own."""
+    return settings.student.effective_model if _tokenizer(settings) else ESTIMATED_TOKENIZER
+
+
+def make_backend(settings: BackendSettings, count_tokens: Callable[[str], int] | None = None) -> Backend:
+    """Make a backend; `count_tokens` is used by an expert, which has no tokenizer of its own.
+
+    Raises:
+        ConfigurationError: no key, or an optional part is not installed.
+        ModelFilesError: weights are missing.
+    """
+    match settings.kind:
+        case "expert":
+            return ExpertBackend(model=settings.effective_model, count_tokens=count_tokens)
+        case "openai":
+            from icd.backends.openai_compatible import OpenAICompatibleBackend
+
+            return OpenAICompatibleBackend(
+                settings.effective_model,
+                base_url=settings.base_url,
+                api_key_env=settings.api_key_env,
+                context=settings.context,
+                deadline=settings.deadline,
+                retries=settings.retries,
+                guided=settings.guided,
+            )
+        case "local":
+            path = settings.path or f"/tmp/models/{settings.effective_model}.gguf"
+            return LocalBackend(path, model=settings.effective_model, threads=settings.threads or None)
+    raise ConfigurationError(f"no backend of kind {settings.kind!r}")
+
+
+def _tokenizer(settings: Settings) -> Backend | None:
+    """Return the student's model for counting an expert's tokens, if it is local and its weights are here."""
+    if settings.teacher.kind != "expert" or settings.student.kind != "local":
+        return None
+    try:
+        return make_backend(settings.student)
+    except (ModelFilesError, MissingExtraError):
+        return None
+
+
+def runtime_settings(settings: Settings) -> RuntimeSettings:
+    """Return how steps are decided, by the settings."""
+    retrieval = settings.retrieval
+    prompt = PromptSettings(
+        placement=retrieval.placement, excerpt_before=retrieval.window, excerpt_after=retrieval.window
+    )
+    return RuntimeSettings(
+        policy=parse_policy(settings.policy),
+        guards=guards(settings),
+        k=retrieval.k,
+        student_prompt=prompt,
+        temperature=settings.student.temperature,
+        max_tokens=settings.student.max_tokens,
+    )
+
+
+def guards(settings: Settings) -> Guards:
+    """Return the guards of the settings."""
+    chosen = settings.guards
+    support = settings.retrieval.min_similarity if chosen.support else None
+    return Guards(chosen.validity, chosen.progress, support)
+
+
+def price_facts(price: Price) -> dict[str, str | float]:
+    """Return a price with its source and date, as it is shown and stored."""
+    return {
+        "input": price.input,
+        "cached_input": price.cached_input,
+        "output": price.output,
+        "source": price.source,
+        "as_of": str(price.as_of or ""),
+        "note": price.note,
+    }

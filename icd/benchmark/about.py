@@ -1,0 +1,29 @@
+"""What a run was made with, for its report: versions, machine, command."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+
+from icd_memory.rows import JsonObject
+
+_PARTS = ("icd-runtime", "xllamacpp", "onnxruntime", "openai", "transformers", "torch", "chromadb", "numpy")
+
+
+def about(command: str) -> JsonObject:
+    """Return what is to be told about this process."""
+    return {
+        "command": command,
+        "python": platform.python_version(),
+        "versions": {part: found for part in _PARTS if (found := version_of(part))},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+    }
+
+
+def version_of(distribution: str) -> str:
+    """Return an installed distribution's version; empty if it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,150 @@
+"""An experiment: where it takes place, what is asked for, and a run that is ready to be played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from icd import assembly
+from icd.assembly import Models
+from icd.benchmark.conditions import Seat
+from icd.benchmark.runner import Event, Job, Stage, Tally, play_all
+from icd.config import BackendSettings, Settings
+from icd.errors import PriceUnknownError
+from icd.ledger import Budget
+from icd.prices import PriceTable
+from icd_envs.base import Suite
+from icd_envs.table import suite
+from icd_memory.embedding import Embedder
+from icd_memory.retrieval import Memory
+from icd_memory.rows import JsonObject, RunRow
+from icd_memory.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run."""
+
+    environment: str
+    episodes: int
+    """Tasks; each is played `repeats` times by each method."""
+    split: str = ""
+    """Empty: the environment's last one for comparisons, its first one for collections."""
+    methods: tuple[str, ...] = ()
+    """Standard names or policies; empty: the policy of the settings."""
+    repeats: int = 1
+    workers: int = 1
+    fresh: bool = False
+    """Start anew instead of going on."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the environment's suite."""
+    command: str = ""
+    """As it was typed, for the report."""
+
+
+class MakeModels(Protocol):
+    """Makes the models of a run from the settings: `icd.assembly.make_models`, or a test's."""
+
+    def __call__(self, settings: Settings, *, student: bool, teacher: bool) -> Models:
+        """Make those that are needed."""
+
+
+class Workplace:
+    """Store, tasks and memory of one environment, opened when they are first used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: str,
+        options: Mapping[str, Any] | None = None,
+        make_models: MakeModels = assembly.make_models,
+        make_embedder: Callable[[], Embedder] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.environment = environment
+        self.make_models = make_models
+        self._options = dict(options or {})
+        self._make_embedder = make_embedder or (lambda: assembly.make_embedder(settings.memory))
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The tasks. Raises `TaskNotFoundError`."""
+        return suite(self.environment, **self._options)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store. Raises a `MemoryStoreError`."""
+        return Store.open(self.settings.memory.store)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The memory over the store. Raises an `EmbedderError`."""
+        return assembly.open_memory(
+            self.settings, self.store, test_splits=self.suite.test_splits, embedder=self._make_embedder()
+        )
+
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = vars(self)
+        for name in ("memory", "store"):
+            if name in opened:
+                opened[name].close()
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A run that is ready to be played, or to be gone on with."""
+
+    run_id: str
+    config: JsonObject
+    """Its conditions, and under which circumstances it was first started."""
+    jobs: Sequence[Job]
+    models: Models
+    stage: Stage
+    workers: int
+
+    async def play(self, on_event: Callable[[Event], None] = lambda event: None) -> Tally:
+        """Play what is missing; see `icd.benchmark.runner.play_all`.
+
+        Raises:
+            IcdError: nothing can go on (a wrong setting, a budget that is used up, the store).
+        """
+        store = self.stage.store
+        store.add_run(RunRow(self.run_id, self.config, self.stage.now()))
+        store.set_note(f"command {self.run_id}", self.config["about"]["command"])
+        try:
+            return await play_all(self.jobs, replace(self.stage, on_event=on_event), self.workers)
+        finally:
+            await self.models.close()
+
+
+def seat(settings: BackendSettings, prices: PriceTable, tokenizer: str = "") -> Seat:
+    """Return a model in its place, as far as outcomes and costs depend on it."""
+    other = {"kind", "model", "api_key_env", "deadline", "retries", "threads", "price", "priced_as"}
+    if settings.kind == "expert":
+        other |= {"temperature", "max_tokens", "context"}
+    facts = settings.model_dump(exclude=other, exclude_none=True)
+    if settings.kind == "expert":
+        facts["tokenizer"] = tokenizer
+    try:
+        price = assembly.price_facts(prices.of_backend(settings))
+    except PriceUnknownError:
+        # Whether it matters is found out where the model is made: this one may not be needed.
+        price = {}
+    return Seat(settings.kind, settings.effective_model, facts, price)
+
+
+def within_budget(models: Models, settings: Settings, store: Store, run_id: str) -> Models:
+    """Return the models on what the run's earlier parts have left of the budget."""
+    limit = settings.run.budget
+    if limit is None:
+        return models
+    spent = sum(row.cost for row in store.ledger(run_id) if not row.counterfactual)
+    budget = Budget(max(limit - spent, 0.0))
+    return replace(
+        models,
+        student=models.student and replace(models.student, budget=budget),
+        teacher=models.teacher and replace(models.teacher, budget=budget),
+    )
