@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from math import sqrt
 
 from icd_envs.errors import TaskNotFoundError
 from icd_envs.household.commands import kind
@@ -149,29 +151,25 @@ def household(split: str, index: int) -> Household:
 
 
 def _draw_goal(category: str, found: Layout, rng: random.Random) -> Goal | None:
-    """Draw a goal that can be reached in this layout; None if there is none of this category."""
+    """Draw a goal that can be reached in this layout; None if the draw fails."""
     kinds = sorted({kind(place) for place in found.places})
-    things = things_of(found.rooms)
     if category == "look_at_obj_in_light":
-        read = things_of(LAMP_ROOMS.intersection(found.rooms))
-        return Goal(rng.choice(read), lamp=LAMP) if read else None
+        things = things_of(LAMP_ROOMS.intersection(found.rooms))
+        return Goal(rng.choice(things), lamp=LAMP) if things else None
     treatment = _TREATMENT.get(category)
-    if treatment:
-        things = [thing for thing in things if thing in _CAN_BE[treatment]]
-        tools = set(TOOL_KINDS[treatment]).intersection(kinds)
-        kinds = [name for name in kinds if name not in TOOL_KINDS[treatment]]
-        if not tools or not things:
-            return None
+    tools = TOOL_KINDS[treatment] if treatment else ()
     count = 2 if category == "pick_two_obj_and_place" else 1
-    thing = rng.choice([thing for thing in things if count == 1 or thing not in MASS_NOUNS])
-    targets = [name for name in kinds if fits(thing, name)]
-    sources = [
-        name for name in sorted({kind(place) for place in found.places}) if likelihood(thing, name) >= 1
-    ]
-    if not targets:
+    things = tuple(
+        thing
+        for thing in things_of(frozenset(found.rooms))
+        if (treatment is None or thing in _CAN_BE[treatment]) and (count == 1 or thing not in MASS_NOUNS)
+    )
+    if not things or (tools and not set(tools).intersection(kinds)):
         return None
-    target = rng.choice(targets)
-    if not set(sources) - {target}:
+    thing = rng.choice(things)
+    targets = [name for name in kinds if name not in tools and fits(thing, name)]
+    target = rng.choice(targets) if targets else ""
+    if not target or not any(likelihood(thing, name) >= 1 for name in kinds if name != target):
         return None
     return Goal(thing, place=target, treatment=treatment, count=count)
 
@@ -179,32 +177,35 @@ def _draw_goal(category: str, found: Layout, rng: random.Random) -> Goal | None:
 def _furnish(found: Layout, goal: Goal, rng: random.Random) -> Mapping[str, str]:
     """Put the goal's things, lamps and a number of other things where one expects them."""
     stock = [goal.thing] * (goal.count + (rng.random() < 0.4))
-    others = [thing for thing in things_of(found.rooms) if thing != goal.thing]
+    others = [thing for thing in things_of(frozenset(found.rooms)) if thing != goal.thing]
     stock += rng.choices(others, k=rng.randint(*_DISTRACTORS))
     if LAMP_ROOMS.intersection(found.rooms):
         stock += [LAMP] * rng.randint(1, 2)
-    numbers: dict[str, int] = {}
-    contents: dict[str, str] = {}
     rng.shuffle(stock)
+    numbers: Counter[str] = Counter()
+    contents: dict[str, str] = {}
+    places_by_kind = Counter(kind(place) for place in found.places)
     for thing in stock:
         # At the place that the goal names, a thing would win a plain task before its first step.
         barred = goal.place if thing == goal.thing else ""
-        place = _draw_place(thing, barred, found.places, rng)
+        place = _draw_place(thing, barred, found.places, places_by_kind, rng)
         if place:
-            numbers[thing] = numbers.get(thing, 0) + 1
+            numbers[thing] += 1
             contents[f"{thing} {numbers[thing]}"] = place
     return dict(sorted(contents.items()))
 
 
-def _draw_place(thing: str, barred: str, places: Sequence[str], rng: random.Random) -> str:
-    """Draw a place by likelihood; a kind's weight counts once, however many places of it there are."""
+def _draw_place(
+    thing: str, barred: str, places: Sequence[str], places_by_kind: Mapping[str, int], rng: random.Random
+) -> str:
+    """Draw a place by likelihood, which many places of one kind share; empty if the thing belongs nowhere."""
     weights = {}
-    for place in places:
-        name = kind(place)
+    for name, count in places_by_kind.items():
         weight = likelihood(thing, name)
         if name != barred and weight >= 1 and not (thing == LAMP and name in LIDDED):
-            weights[place] = weight / sum(kind(other) == name for other in places) ** 0.5
-    return rng.choices(list(weights), list(weights.values()))[0] if weights else ""
+            weights[name] = weight / sqrt(count)
+    fitting = [place for place in places if kind(place) in weights]
+    return rng.choices(fitting, [weights[kind(place)] for place in fitting])[0] if fitting else ""
 
 
 def _walkthrough(home: Household) -> list[str]:

@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -103,9 +103,10 @@ def fits(thing_kind: str, place_kind: str) -> bool:
     return place_kind in SURFACE_KINDS or likelihood(thing_kind, place_kind) >= 1
 
 
-def things_of(rooms: Iterable[str]) -> list[str]:
+@lru_cache
+def things_of(rooms: frozenset[str]) -> tuple[str, ...]:
     """Return the kinds of things that belong to these rooms, sorted."""
-    return sorted(_words(*(line for room in rooms for line in _THINGS[room])))
+    return tuple(sorted(_words(*(line for room in rooms for line in _THINGS[room]))))
 
 
 def some(thing_kind: str) -> str:
