@@ -18,8 +18,9 @@ import numpy as np
 from icd_memory.admission import Admission, admit
 from icd_memory.embedding import CachedEmbedder, Embedder, Vector
 from icd_memory.errors import EmbedderMismatchError
+from icd_memory.exact_index import ExactIndex
 from icd_memory.excerpts import Excerpt, Query, state_text, window
-from icd_memory.index import TRAJECTORY_KEYS, Entry, ExactIndex, Exclusion, TrajectoryKey, VectorIndex
+from icd_memory.index import TRAJECTORY_KEYS, Entry, Exclusion, TrajectoryKey, VectorIndex
 from icd_memory.rows import Status
 from icd_memory.search import Cut, Hit, find_steps, find_trajectories
 from icd_memory.store import Store
@@ -38,9 +39,9 @@ class RetrievalSettings:
     window: int = 5
     """Steps shown on either side of the step that fits (arXiv 2505.00234)."""
     candidates: int | None = None
-    """M, the trajectories whose steps are looked at, at first; None: 6k + 10."""
-    most_candidates: int = 1_000
-    """M at most: more are looked at while one of them could still be among the best."""
+    """M, the trajectories whose steps are looked at in any case; None: 6k + 10."""
+    most_candidates: int = 20_000
+    """How many others are considered that could still be among the best (see `icd_memory.search`)."""
     min_similarity: float | None = None
     """Excerpts below this `Excerpt.similarity` are refused rather than shown; None: k are always shown."""
 

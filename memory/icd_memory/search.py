@@ -1,7 +1,9 @@
 """The two stages of retrieval over any vector index (arXiv 2505.00234), without texts and without storage.
 
-Stage 1 ranks trajectories by the mean similarity of their keys and keeps the best M. Stage 2 looks at the
-steps of those M only, takes the best step of each, and ranks by the sum of both scores.
+Stage 1 ranks trajectories by the mean similarity of their keys. Stage 2 takes the best step of each
+trajectory and ranks by the sum of both scores. Looking at every step would be slow, so stage 2 looks at the
+best M trajectories first, and then only at those that could still enter the result by an upper bound of their
+steps' scores. With an exact index the result is that of no cut at all.
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from icd_memory.embedding import Vector
-from icd_memory.index import Exclusion, StateKey, TrajectoryKey, VectorIndex
+from icd_memory.index import BestSteps, Exclusion, Ranked, Scores, StateKey, TrajectoryKey, VectorIndex
+
+_ROUNDING = 1e-5
+"""Scores nearer than this are equal: the last bits of a dot product depend on its place in memory."""
 
 
 class Hit(NamedTuple):
@@ -30,9 +35,9 @@ class Cut:
     """How many trajectories the second stage looks at."""
 
     first: int
-    """M: how many at first."""
+    """M: how many in any case."""
     most: int
-    """How many at most: more are looked at while one of them could still be among the best."""
+    """How many could at most enter the result after those: a bound of the work, not of the result's size."""
 
 
 def find_trajectories(
@@ -53,34 +58,57 @@ def find_steps(
     cut: Cut,
     exclude: Exclusion,
 ) -> list[Hit]:
-    """Return the k trajectories with the best sum of scores, best first, each with its best step.
-
-    The sum of a trajectory that was not looked at is at most its own score + 1, so looking further stops
-    early without a loss where scores are far enough apart, and at `cut.most` at the latest.
-    """
-    ranked = index.trajectories(keys, cut.most, exclude)
-    steps = np.empty(0, dtype=np.int64)
-    step_scores = np.empty(0, dtype=np.float32)
-    looked = 0
-    width = cut.first
-    while looked < len(ranked.refs):
-        chosen = ranked.refs[looked : looked + width]
-        best = index.best_steps(chosen, state, state_key)
-        steps = np.concatenate([steps, best.steps])
-        step_scores = np.concatenate([step_scores, best.scores])
-        looked += len(chosen)
-        if looked >= len(ranked.refs) or looked < k:
-            continue
-        totals = ranked.scores[:looked] + step_scores
-        worst_kept = np.partition(totals, looked - k)[looked - k]
-        if ranked.scores[looked] + 1.0 <= worst_kept:
-            break
-        width = looked
-    # Rounded: the last bits of a dot product depend on its place in memory, and equal texts should tie.
-    totals = np.round(ranked.scores[:looked] + step_scores, 5)
-    order = np.lexsort((ranked.refs[:looked], -totals))[:k]
+    """Return the k trajectories with the best sum of scores, best first, each with its best step."""
+    ranked = index.trajectories(keys, cut.first, exclude)
+    best = index.best_steps(ranked.refs, state, state_key)
+    if len(ranked.refs) == cut.first:
+        least = _kth_best(ranked.scores + best.scores, k) - _ROUNDING
+        # A cosine is at most 1, so a trajectory that scores less can't make it up by its steps.
+        others = index.trajectories(keys, cut.most, exclude, least=least - 1.0)
+        fresh = ~np.isin(others.refs, ranked.refs)
+        others = Ranked(others.refs[fresh], others.scores[fresh])
+        bounds = others.scores + index.step_bounds(others.refs, state, state_key)
+        ranked, best = _looked_further(index, state, state_key, k, (ranked, best), others, bounds, cut.first)
+    totals = np.round((ranked.scores + best.scores) / _ROUNDING)
+    order = np.lexsort((ranked.refs, -totals))[:k]
     names = index.resolve(ranked.refs[order])
     return [
-        Hit(id, int(steps[at]), float(ranked.scores[at]), float(step_scores[at]))
+        Hit(id, int(best.steps[at]), float(ranked.scores[at]), float(best.scores[at]))
         for id, at in zip(names, order, strict=True)
     ]
+
+
+def _looked_further(
+    index: VectorIndex,
+    state: Vector,
+    state_key: StateKey,
+    k: int,
+    seen: tuple[Ranked, BestSteps],
+    others: Ranked,
+    bounds: Scores,
+    width: int,
+) -> tuple[Ranked, BestSteps]:
+    """Look at the other trajectories, the highest bound first, until none left can be among the k best."""
+    ranked, best = seen
+    order = np.argsort(-bounds, kind="stable")
+    at = 0
+    while at < len(order):
+        least = _kth_best(ranked.scores + best.scores, k) - _ROUNDING
+        chosen = order[at : at + width]
+        chosen = chosen[bounds[chosen] >= least]
+        if len(chosen) == 0:
+            break
+        found = index.best_steps(others.refs[chosen], state, state_key)
+        ranked = Ranked(
+            np.concatenate([ranked.refs, others.refs[chosen]]),
+            np.concatenate([ranked.scores, others.scores[chosen]]),
+        )
+        best = BestSteps(
+            np.concatenate([best.steps, found.steps]), np.concatenate([best.scores, found.scores])
+        )
+        at += width
+    return ranked, best
+
+
+def _kth_best(totals: Scores, k: int) -> float:
+    return float(np.partition(totals, len(totals) - k)[len(totals) - k])

@@ -1,7 +1,7 @@
 """Arrays of trajectories and their steps: the storage that the exact index computes on.
 
 Row r of a segment is its r-th trajectory; the steps of a trajectory are the rows `starts[r]` to `starts[r +
-1]` of each state matrix. Knows numbers, not what the keys mean.
+1]` of each state matrix, so they lie together. Knows numbers, not what the keys mean.
 """
 
 from __future__ import annotations
@@ -12,79 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from icd_memory.columns import Growing, Names, Unique
+from icd_memory.sketch import Sketch
+
 KEYS = 3
 STATES = 2
 Matrix = npt.NDArray[np.float32]
-Half = npt.NDArray[np.float16]
 Numbers = npt.NDArray[np.int64]
 
-
-class Growing:
-    """An array that grows at its end; a read-only one that it starts on is copied at the first addition."""
-
-    def __init__(self, rows: npt.NDArray[Any]) -> None:
-        self._rows = rows
-        self._used = len(rows)
-
-    @property
-    def rows(self) -> npt.NDArray[Any]:
-        """The rows in use, without a copy."""
-        return self._rows[: self._used]
-
-    def extend(self, rows: npt.NDArray[Any]) -> None:
-        """Add rows."""
-        needed = self._used + len(rows)
-        if needed > len(self._rows) or not self._rows.flags.writeable:
-            grown = np.empty((max(needed, 2 * self._used, 64), *self._rows.shape[1:]), dtype=self._rows.dtype)
-            grown[: self._used] = self.rows
-            self._rows = grown
-        self._rows[self._used : needed] = rows
-        self._used = needed
-
-
-class Names:
-    """Texts as small numbers, to filter by."""
-
-    def __init__(self, names: Sequence[str] = (), codes: Numbers | None = None) -> None:
-        self.names = list(names)
-        self._code = {name: code for code, name in enumerate(self.names)}
-        self.codes = Growing(np.empty(0, dtype=np.int64) if codes is None else codes)
-
-    def append(self, name: str) -> None:
-        """Note the next row's name."""
-        if name not in self._code:
-            self._code[name] = len(self.names)
-            self.names.append(name)
-        self.codes.extend(np.asarray([self._code[name]]))
-
-    def rows_of(self, name: str) -> Numbers:
-        """Return the rows that have this name."""
-        code = self._code.get(name)
-        return np.empty(0, dtype=np.int64) if code is None else np.flatnonzero(self.codes.rows == code)
-
-
-class Unique:
-    """Vectors kept once each, and which one a row has."""
-
-    def __init__(self, vectors: Matrix, codes: Numbers) -> None:
-        self.vectors = Growing(vectors)
-        self.codes = Growing(codes)
-        self._code: dict[bytes, int] | None = None
-
-    def append(self, vector: Matrix) -> None:
-        """Note the next row's vector."""
-        if self._code is None:
-            self._code = {row.tobytes(): code for code, row in enumerate(self.vectors.rows)}
-        key = vector.tobytes()
-        if key not in self._code:
-            self._code[key] = len(self._code)
-            self.vectors.extend(vector[None])
-        self.codes.extend(np.asarray([self._code[key]]))
-
-    def scores(self, vector: Matrix) -> Matrix:
-        """Return each row's dot product with `vector`."""
-        products: Matrix = (self.vectors.rows @ vector)[self.codes.rows]
-        return products
+_CHUNK_BYTES = 1 << 19
+"""Rows are gathered in pieces of this size: larger than a processor's cache would cost several times as
+much."""
 
 
 class Segment:
@@ -98,16 +36,16 @@ class Segment:
         self.splits = Names()
         self._alive = Growing(np.empty(0, dtype=np.bool_))
         self._starts = Growing(np.zeros(1, dtype=np.int64))
-        self.keys = [
-            Unique(np.empty((0, dimension), dtype=np.float32), np.empty(0, dtype=np.int64))
-            for _ in range(KEYS)
-        ]
-        self.states = [Growing(np.empty((0, dimension), dtype=np.float16)) for _ in range(STATES)]
+        self.keys = [Unique(np.empty((0, dimension), dtype=np.float32)) for _ in range(KEYS)]
+        self.states = [Growing(np.empty((0, dimension), dtype=np.float32)) for _ in range(STATES)]
+        self.sketches = [Sketch(dimension) for _ in range(STATES)]
 
     @classmethod
-    def empty(cls, dimension: int) -> Segment:
-        """Return a segment without rows."""
-        return cls(dimension)
+    def after(cls, other: Segment) -> Segment:
+        """Return an empty segment for what comes after `other`; its sketches have the other's directions."""
+        segment = cls(other.dimension)
+        segment.sketches = [Sketch(other.dimension, sketch.basis) for sketch in other.sketches]
+        return segment
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -123,9 +61,13 @@ class Segment:
         return self._alive.rows
 
     def append(self, names: tuple[str, str, str, str], keys: Matrix, states: Sequence[Matrix]) -> None:
-        """Add a trajectory: (id, content hash, instance, split), one row a key, one matrix a state."""
+        """Add a trajectory: (id, content hash, instance, split), one row a key, one matrix a state.
+
+        Raises ValueError for a trajectory without steps or vectors of another dimension.
+        """
         count = len(states[0])
-        if count == 0 or any(matrix.shape != (count, self.dimension) for matrix in states):
+        shapes = {matrix.shape for matrix in states}
+        if count == 0 or shapes != {(count, self.dimension)} or keys.shape != (KEYS, self.dimension):
             raise ValueError(
                 f"trajectory {names[0]!r} needs one vector of {self.dimension} a step, and a step"
             )
@@ -136,8 +78,9 @@ class Segment:
         self._alive.extend(np.asarray([True]))
         for unique, vector in zip(self.keys, np.ascontiguousarray(keys, dtype=np.float32), strict=True):
             unique.append(vector)
-        for growing, matrix in zip(self.states, states, strict=True):
-            growing.extend(matrix.astype(np.float16))
+        for growing, sketch, matrix in zip(self.states, self.sketches, states, strict=True):
+            growing.extend(matrix)
+            sketch.extend(growing.rows)
         self._starts.extend(np.asarray([self.steps + count]))
 
     def trajectory_scores(
@@ -157,34 +100,50 @@ class Segment:
 
     def best_steps(self, rows: Numbers, vector: Matrix, state: int) -> tuple[Numbers, Matrix]:
         """Return for each row the number of its best step, the first of equals, and its dot product."""
+        members, begins, counts = self._members(rows)
+        scores = _products(self.states[state].rows, members, vector)
+        best = np.maximum.reduceat(scores, begins)
+        hits = np.flatnonzero(scores == np.repeat(best, counts))
+        return hits[np.searchsorted(hits, begins)] - begins, best
+
+    def step_bounds(self, rows: Numbers, vector: Matrix, state: int) -> Matrix:
+        """Return for each row a number that the dot product of none of its steps exceeds."""
+        sketch = self.sketches[state]
+        if sketch.basis is None:
+            return np.ones(len(rows), dtype=np.float32)
+        members, begins, _ = self._members(rows)
+        bounds = _products(sketch.rows, members, sketch.query(vector))
+        return np.minimum(np.maximum.reduceat(bounds, begins), np.float32(1.0))
+
+    def _members(self, rows: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        """Return the steps of all the rows one after the other, and where each row's begin, and how many."""
         starts = self._starts.rows
         first = starts[rows]
         counts = starts[rows + 1] - first
         ends = np.cumsum(counts)
         begins = ends - counts
-        # The rows of all the slices, one after the other.
-        members = np.arange(ends[-1]) + np.repeat(first - begins, counts)
-        scores: Matrix = self.states[state].rows[members].astype(np.float32) @ vector
-        best = np.maximum.reduceat(scores, begins)
-        hits = np.flatnonzero(scores == np.repeat(best, counts))
-        return hits[np.searchsorted(hits, begins)] - begins, best
+        return np.arange(ends[-1]) + np.repeat(first - begins, counts), begins, counts
 
     @classmethod
     def joined(cls, parts: Sequence[Segment]) -> Segment:
         """Return a new segment with the living rows of the parts, in order."""
-        whole = cls.empty(parts[0].dimension)
+        whole = cls.after(parts[0])
         for part in parts:
-            starts = part._starts.rows
-            for row in np.flatnonzero(part.alive).tolist():
-                names = (
-                    part.ids[row],
-                    part.content_hashes[row],
-                    part.instances.names[part.instances.codes.rows[row]],
-                    part.splits.names[part.splits.codes.rows[row]],
-                )
-                keys = np.stack([unique.vectors.rows[unique.codes.rows[row]] for unique in part.keys])
-                steps = slice(starts[row], starts[row + 1])
-                whole.append(names, keys, [state.rows[steps] for state in part.states])
+            living = np.flatnonzero(part.alive)
+            if len(living) == 0:
+                continue
+            members, _, counts = part._members(living)
+            whole._starts.extend(whole.steps + np.cumsum(counts))
+            whole.ids += [part.ids[row] for row in living.tolist()]
+            whole.content_hashes += [part.content_hashes[row] for row in living.tolist()]
+            whole._alive.extend(np.ones(len(living), dtype=np.bool_))
+            whole.instances.take_in(part.instances, living)
+            whole.splits.take_in(part.splits, living)
+            for unique, other in zip(whole.keys, part.keys, strict=True):
+                unique.take_in(other, living)
+            for growing, sketch, state in zip(whole.states, whole.sketches, part.states, strict=True):
+                growing.extend(state.rows[members])
+                sketch.extend(growing.rows)
         return whole
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -198,8 +157,11 @@ class Segment:
         for number, unique in enumerate(self.keys):
             found[f"key{number}_vectors"] = unique.vectors.rows
             found[f"key{number}_codes"] = unique.codes.rows
-        for number, state in enumerate(self.states):
+        for number, (state, sketch) in enumerate(zip(self.states, self.sketches, strict=True)):
             found[f"state{number}"] = state.rows
+            if sketch.basis is not None:
+                found[f"state{number}_basis"] = sketch.basis
+                found[f"state{number}_sketch"] = sketch.rows
         return found
 
     def names(self) -> dict[str, list[str]]:
@@ -216,7 +178,7 @@ class Segment:
         cls, dimension: int, names: Mapping[str, list[str]], arrays: Mapping[str, npt.NDArray[Any]]
     ) -> Segment:
         """Return the segment of which these are the `names` and `arrays`, without copying the large ones."""
-        segment = cls.empty(dimension)
+        segment = cls(dimension)
         segment.ids = list(names["ids"])
         segment.content_hashes = list(names["content_hashes"])
         segment.instances = Names(names["instances"], arrays["instances"])
@@ -227,4 +189,22 @@ class Segment:
             Unique(arrays[f"key{number}_vectors"], arrays[f"key{number}_codes"]) for number in range(KEYS)
         ]
         segment.states = [Growing(arrays[f"state{number}"]) for number in range(STATES)]
+        segment.sketches = [
+            Sketch(dimension, arrays.get(f"state{number}_basis"), arrays.get(f"state{number}_sketch"))
+            for number in range(STATES)
+        ]
         return segment
+
+
+def _products(matrix: Matrix, members: Numbers, vector: Matrix) -> Matrix:
+    """Return the dot products of the chosen rows with `vector`."""
+    chunk = max(1, _CHUNK_BYTES // (4 * matrix.shape[1]))
+    out = np.empty(len(members), dtype=np.float32)
+    buffer = np.empty((min(chunk, len(members)), matrix.shape[1]), dtype=np.float32)
+    for start in range(0, len(members), chunk):
+        chosen = members[start : start + chunk]
+        rows = buffer[: len(chosen)]
+        # With mode "clip" take writes to the buffer at once; the members are in range.
+        np.take(matrix, chosen, axis=0, out=rows, mode="clip")
+        np.dot(rows, vector, out=out[start : start + chunk])
+    return out

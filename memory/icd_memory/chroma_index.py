@@ -1,0 +1,282 @@
+"""A vector index in Chroma, embedded in this process or in a Chroma server (extra ``chroma``).
+
+Three collections for each family: its trajectories (goal, category and plan side by side in one vector, so
+that one query ranks by their mean), and its steps by observation and by reasoning. Trajectories are searched;
+steps are only read by id, since a filtered vector search is slow or wrong in a general store. Vectors are
+always ours.
+
+The embedded form is for one process: a second one silently reads stale vectors. Use the server for more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from icd_memory.embedding import Embedder, Vector
+from icd_memory.errors import IndexUnavailableError, VectorIndexError
+from icd_memory.index import (
+    STATE_KEYS,
+    TRAJECTORY_KEYS,
+    BestSteps,
+    Entry,
+    Exclusion,
+    Ranked,
+    Refs,
+    Scores,
+    StateKey,
+    TrajectoryKey,
+)
+
+_BATCH = 2_000
+_MOST = 1_000
+_SPACE = {"hnsw": {"space": "ip", "ef_construction": 200, "ef_search": 400}}
+
+
+def embedded(folder: Path) -> Any:
+    """Return a Chroma client that keeps its data in `folder`. Raises IndexUnavailableError."""
+    chromadb, settings = _chromadb()
+    try:
+        return chromadb.PersistentClient(path=str(folder), settings=settings)
+    except Exception as error:
+        raise IndexUnavailableError(f"Chroma can't open {folder}: {error}") from error
+
+
+def server(host: str = "localhost", port: int = 8000, **options: Any) -> Any:
+    """Return a client of a running Chroma server (``chroma run``). Raises IndexUnavailableError."""
+    chromadb, settings = _chromadb()
+    try:
+        return chromadb.HttpClient(host=host, port=port, settings=settings, **options)
+    except Exception as error:
+        raise IndexUnavailableError(
+            f"no Chroma server answers at {host}:{port} ({error}): start one with `chroma run --port {port}`"
+        ) from error
+
+
+class ChromaIndex:
+    """The index of one family in Chroma. Finds approximately in large families, exactly in small ones."""
+
+    def __init__(self, client: Any, tenant: str, environment: str, embedder: Embedder) -> None:
+        """Open the family's collections, which are made when missing. Raises VectorIndexError."""
+        self.embedder_id = embedder.id
+        self.dimension = embedder.dimension
+        self._lock = threading.RLock()
+        self._ids: list[str] = []
+        self._refs: dict[str, int] = {}
+        self._steps: dict[str, int] = {}
+        about = {"tenant": tenant, "environment": environment, "embedder": embedder.id}
+        with _boundary("open its collections"):
+            self._trajectories, *states = (
+                client.get_or_create_collection(
+                    _name(tenant, environment, embedder.id, what),
+                    metadata=about,
+                    configuration=_SPACE,
+                    embedding_function=None,
+                )
+                for what in ("trajectories", *STATE_KEYS)
+            )
+        self._states = dict(zip(STATE_KEYS, states, strict=True))
+
+    def __len__(self) -> int:
+        with _boundary("count"):
+            return int(self._trajectories.count())
+
+    def contents(self) -> dict[str, str]:
+        """Return the content hash of each trajectory by id."""
+        found: dict[str, str] = {}
+        while True:
+            with _boundary("list its contents"):
+                page = self._trajectories.get(include=["metadatas"], limit=_BATCH, offset=len(found))
+            self._learn(page["ids"], page["metadatas"])
+            found.update({id: about["content_hash"] for id, about in _pairs(page["ids"], page["metadatas"])})
+            if len(page["ids"]) < _BATCH:
+                return found
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Add trajectories; those whose id is there already are left as they are."""
+        with self._lock, _boundary("add"):
+            known = set(self._trajectories.get(ids=[entry.id for entry in entries], include=[])["ids"])
+            new = list({entry.id: entry for entry in entries if entry.id not in known}.values())
+            for entry in new:
+                if len(entry.observation) == 0:
+                    raise ValueError(f"trajectory {entry.id!r} needs a step")
+            for key, collection in self._states.items():
+                ids = [_step_id(entry.id, step) for entry in new for step in range(len(entry.observation))]
+                rows = [row for entry in new for row in getattr(entry, key)]
+                for part in _batches(len(ids)):
+                    collection.upsert(ids=ids[part], embeddings=rows[part])
+            # Last: a trajectory that can be found has all its steps, even if this process is killed now.
+            abouts = [
+                {
+                    "content_hash": entry.content_hash,
+                    "instance": entry.instance,
+                    "split": entry.split,
+                    "steps": len(entry.observation),
+                }
+                for entry in new
+            ]
+            names = [entry.id for entry in new]
+            keys = [np.concatenate([entry.goal, entry.category, entry.plan]) for entry in new]
+            for part in _batches(len(new)):
+                self._trajectories.add(ids=names[part], embeddings=keys[part], metadatas=abouts[part])
+            self._learn(names, abouts)
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Remove trajectories; unknown ids are ignored."""
+        with self._lock, _boundary("remove"):
+            wanted = list(ids)
+            if not wanted:
+                return
+            found = self._trajectories.get(ids=wanted, include=["metadatas"])
+            if not found["ids"]:
+                return
+            self._trajectories.delete(ids=found["ids"])
+            steps = [
+                _step_id(id, step)
+                for id, about in _pairs(found["ids"], found["metadatas"])
+                for step in range(about["steps"])
+            ]
+            for collection in self._states.values():
+                for part in _batches(len(steps)):
+                    collection.delete(ids=steps[part])
+
+    def trajectories(
+        self,
+        keys: Mapping[TrajectoryKey, Vector],
+        limit: int,
+        exclude: Exclusion,
+        least: float = -np.inf,
+    ) -> Ranked:
+        """Return up to `limit` (1,000 at most) trajectories by the mean cosine over `keys`.
+
+        Equals come in the order they came; those that score less than `least` are left out.
+        """
+        limit = min(limit, _MOST)
+        blank = np.zeros(self.dimension, dtype=np.float32)
+        wanted = np.concatenate([keys.get(key, blank) for key in TRAJECTORY_KEYS]) / max(1, len(keys))
+        total = len(self)
+        fetch = min(total, limit + 32)
+        while limit > 0 and fetch > 0:
+            with _boundary("search"):
+                answer = self._trajectories.query(
+                    query_embeddings=[wanted], n_results=fetch, include=["metadatas", "distances"]
+                )
+            ids, abouts, distances = (answer[part][0] for part in ("ids", "metadatas", "distances"))
+            self._learn(ids, abouts)
+            kept = [
+                (1.0 - distance, self._refs[id])
+                for id, about, distance in zip(ids, abouts, distances, strict=True)
+                if about["instance"] not in exclude.instances and about["split"] not in exclude.splits
+            ]
+            if len(kept) >= limit or fetch >= total or 1.0 - distances[-1] < least:
+                kept = [found for found in kept if found[0] >= least]
+                kept.sort(key=lambda found: (-found[0], found[1]))
+                return Ranked(
+                    np.asarray([ref for _, ref in kept[:limit]], dtype=np.int64),
+                    np.asarray([score for score, _ in kept[:limit]], dtype=np.float32),
+                )
+            fetch = min(total, 2 * fetch)
+        return Ranked(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+
+    def step_bounds(self, refs: Refs, vector: Vector, state_key: StateKey) -> Scores:
+        """Return 1 for each trajectory: Chroma knows no better bound without reading the steps."""
+        return np.ones(len(refs), dtype=np.float32)
+
+    def best_steps(self, refs: Refs, vector: Vector, state_key: StateKey) -> BestSteps:
+        """Return each trajectory's best step by cosine; of equals the first."""
+        names = self.resolve(refs)
+        ids = [_step_id(id, step) for id in names for step in range(self._steps[id])]
+        rows: dict[str, Any] = {}
+        for part in _batches(len(ids)):
+            with _boundary("read steps"):
+                page = self._states[state_key].get(ids=ids[part], include=["embeddings"])
+            rows.update(zip(page["ids"], page["embeddings"], strict=True))
+        steps = np.zeros(len(names), dtype=np.int64)
+        scores = np.full(len(names), -1.0, dtype=np.float32)
+        for at, id in enumerate(names):
+            held = [rows.get(_step_id(id, step)) for step in range(self._steps[id])]
+            if any(row is None for row in held):
+                continue  # removed by another process just now
+            found = np.asarray(held, dtype=np.float32) @ vector
+            steps[at] = np.argmax(found)
+            scores[at] = found[steps[at]]
+        return BestSteps(steps, scores)
+
+    def resolve(self, refs: Refs) -> list[str]:
+        """Return the trajectories' ids."""
+        with self._lock:
+            return [self._ids[ref] for ref in refs.tolist()]
+
+    def close(self) -> None:
+        """Nothing to free: the client belongs to the caller."""
+
+    def _learn(self, ids: Sequence[str], abouts: Sequence[Mapping[str, Any]]) -> None:
+        """Give trajectories that were not met before a ref each."""
+        with self._lock:
+            for id, about in _pairs(ids, abouts):
+                if id not in self._refs:
+                    self._refs[id] = len(self._ids)
+                    self._ids.append(id)
+                self._steps[id] = int(about["steps"])
+
+
+def chroma_factory(client: Any) -> Callable[[tuple[str, str], Embedder], ChromaIndex]:
+    """Return what `Memory.open` takes as `make_index` for indexes in this client."""
+
+    def make(family: tuple[str, str], embedder: Embedder) -> ChromaIndex:
+        return ChromaIndex(client, *family, embedder)
+
+    return make
+
+
+class _boundary:
+    """Turn Chroma's errors into this package's; a class because Chroma raises types of many kinds."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, (VectorIndexError, ValueError)):
+            raise VectorIndexError(
+                f"Chroma could not {self._doing} ({type(error).__name__}: {error}): "
+                "if its data is damaged, delete it; it is rebuilt from the store"
+            ) from error
+
+
+def _chromadb() -> tuple[Any, Any]:
+    try:
+        import chromadb
+        from chromadb.config import Settings
+    except ImportError as error:
+        raise IndexUnavailableError("Chroma is not installed: pip install 'icd-runtime[chroma]'") from error
+    return chromadb, Settings(anonymized_telemetry=False)
+
+
+def _name(*parts: str) -> str:
+    """Return a collection name that Chroma accepts and that is different for different parts."""
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    readable = re.sub(r"[^a-zA-Z0-9]+", "-", f"{parts[1]}-{parts[-1]}")[:40].strip("-")
+    return f"icd-{readable}-{digest}"
+
+
+def _step_id(trajectory_id: str, step: int) -> str:
+    return f"{trajectory_id}#{step}"
+
+
+def _batches(count: int) -> list[slice]:
+    return [slice(start, start + _BATCH) for start in range(0, count, _BATCH)]
+
+
+def _pairs(
+    ids: Sequence[str], abouts: Sequence[Mapping[str, Any]]
+) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    return zip(ids, abouts, strict=True)
