@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from icd.errors import ConfigurationError
 
-__all__ = ["allow_only_loopback", "check_url", "is_loopback"]
+__all__ = ["allow_only_loopback", "check_elsewhere", "check_url", "is_loopback"]
 
 VARIABLE = "ICD_ALLOW_NETWORK"
 
@@ -23,14 +23,24 @@ def allow_only_loopback() -> None:
 
 
 def check_url(url: str) -> None:
-    """Let `url` through or refuse it.
+    """Let a connection to `url` through or refuse it.
 
     Raises:
         ConfigurationError: it leads to another machine and the switch forbids that.
     """
-    if os.environ.get(VARIABLE, "1") == "0" and not is_loopback(url):
+    if not is_loopback(url):
+        check_elsewhere(urlsplit(url).hostname or url)
+
+
+def check_elsewhere(host: str) -> None:
+    """Let a connection to another machine through or refuse it; `host` may also be words.
+
+    Raises:
+        ConfigurationError: the switch forbids it.
+    """
+    if os.environ.get(VARIABLE, "1") == "0":
         raise ConfigurationError(
-            f"{VARIABLE}=0 limits connections to this machine, and {urlsplit(url).hostname!r} is another: "
+            f"{VARIABLE}=0 limits connections to this machine, and {host} is elsewhere: "
             f"unset {VARIABLE} to allow it"
         )
 
