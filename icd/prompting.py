@@ -148,8 +148,8 @@ def _step_text(
 
 def _with_results(history: Sequence[Step], context: DecisionContext) -> list[tuple[Step, str]]:
     """Pair each step with what was seen after it."""
-    after = [step.observation for step in history[1:]] + [context.observation]
-    return list(zip(history, after, strict=True))
+    seen = [step.observation for step in history] + [context.observation]
+    return list(zip(history, seen[1:], strict=True))
 
 
 def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> str:
@@ -161,7 +161,9 @@ def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: P
         lines: list[str] = []
         for number, step in enumerate(steps):
             state = _state_lines(known.goal, known.plan, step.view, step.observation, settings)
-            lines += state if number == 0 else state[-1:] if not step.view else state[2 if known.plan else 1 :]
+            lines += (
+                state if number == 0 else state[-1:] if not step.view else state[2 if known.plan else 1 :]
+            )
             if settings.reasoning and step.reasoning:
                 lines.append(f"{THINK} {step.reasoning}")
             lines.append(f"{ACT} {step.action}")

@@ -24,7 +24,7 @@ from icd.cascade import Evidence, Guards, Policy, Verdict, decide, parse_policy,
 from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.prompting import ACT, PromptSettings, compose, compose_plan, read_plan, read_step
-from icd_memory.retrieval import Excerpt, Query, Retriever
+from icd_memory.retrieval import Excerpt, Query, Retriever, state_text
 from icd_memory.rows import DecisionRow, LedgerRow
 from icd_memory.store import Store
 
@@ -96,11 +96,17 @@ class Runtime:
     def _check(self) -> None:
         policy = self.settings.policy
         if policy.asks_student and self.student is None:
-            raise ConfigurationError(f"policy {policy} needs a student: set [student] in icd.toml or pass --student")
+            raise ConfigurationError(
+                f"policy {policy} needs a student: set [student] in icd.toml or pass --student"
+            )
         if policy.name in ("teacher", "unanimity", "majority", "random") and self.teacher is None:
-            raise ConfigurationError(f"policy {policy} needs a teacher: set [teacher] in icd.toml or pass --teacher")
+            raise ConfigurationError(
+                f"policy {policy} needs a teacher: set [teacher] in icd.toml or pass --teacher"
+            )
         if self.retriever is None and (self.settings.k or policy.name == "copy"):
-            raise ConfigurationError(f"policy {policy} with k = {self.settings.k} needs a memory of demonstrations")
+            raise ConfigurationError(
+                f"policy {policy} with k = {self.settings.k} needs a memory of demonstrations"
+            )
         if self.settings.guards.support is not None and not self.settings.k:
             raise ConfigurationError("the support guard needs demonstrations: k must be at least 1")
 
@@ -121,7 +127,13 @@ class Runtime:
         assert model is not None
         prompt = compose_plan(context, excerpts, self.settings.student_prompt)
         request = ChatRequest(
-            prompt.messages, 1, self.settings.temperature, self.settings.max_tokens, context.seed, ("\n",), prompt.cue
+            prompt.messages,
+            1,
+            self.settings.temperature,
+            self.settings.max_tokens,
+            context.seed,
+            ("\n",),
+            prompt.cue,
         )
         answer = await model.ask(request, "planner")
         self._bill(answer.charge, context.episode_id, f"{context.episode_id}:plan")
@@ -207,7 +219,9 @@ class Runtime:
                     raise
                 samples += [Candidate("", None)] * request.n
                 continue
-            samples += [read_step(_with_cue(prompt.cue, c.text), context) for c in answer.response.completions]
+            samples += [
+                read_step(_with_cue(prompt.cue, c.text), context) for c in answer.response.completions
+            ]
             charges.append(answer.charge)
         return Sampled(tuple(samples), tuple(charges), prompt.cut)
 
@@ -314,7 +328,9 @@ def _copy(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozense
     for excerpt in excerpts:
         action = copied_action(excerpt, context, tried)
         if action is not None:
-            return Candidate(action, text_key(action), adapt(excerpt, context.goal).steps[excerpt.focus].reasoning)
+            return Candidate(
+                action, text_key(action), adapt(excerpt, context.goal).steps[excerpt.focus].reasoning
+            )
     fresh = [a for a in context.admissible or () if text_key(a) not in tried]
     action = fresh[0] if fresh else next(iter(context.admissible or ("",)))
     return Candidate(action, text_key(action))
@@ -325,7 +341,7 @@ def _query(context: DecisionContext) -> Query:
         goal=context.goal,
         category=context.category,
         plan=context.plan,
-        state=context.view or context.observation,
+        state=state_text(context.observation, context.view),
         environment=context.environment,
         tenant=context.tenant,
         instance=context.instance,
@@ -344,4 +360,3 @@ def _uniform(context: DecisionContext) -> float:
     """A coin in [0, 1) that depends on the episode, step and seed only, so that a run replays."""
     digest = hashlib.sha256(f"{context.episode_id}|{context.step}|{context.seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
-

@@ -8,8 +8,10 @@ a transcript without turns (for base models, and often better for very small one
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Style = Literal["chat", "plain"]
 
 _THOUGHT_CHARACTERS = 240
+_MIN_P = 0.05
+"""Tokens below this share of the likeliest one's probability are not drawn."""
 
 
 class LocalBackend:
@@ -63,7 +67,7 @@ class LocalBackend:
         self._style = style
         self._context = context
         self._slots = slots
-        self._threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self._threads = threads or os.cpu_count() or 1
         self._server: Server | None = None
         self._lock = asyncio.Lock()
 
@@ -72,8 +76,9 @@ class LocalBackend:
         async with self._lock:
             if self._server is None:
                 self._server = await asyncio.to_thread(self._load)
+            server = self._server
         started = time.perf_counter()
-        reply = await asyncio.to_thread(self._ask, self._server, request)
+        reply = await asyncio.to_thread(self._ask, server, request)
         if "choices" not in reply:
             raise BackendReplyError(f"{self.model}: llama.cpp answered {reply.get('error', reply)}")
         usage = reply["usage"]
@@ -82,15 +87,22 @@ class LocalBackend:
             Usage(
                 usage["prompt_tokens"],
                 usage.get("prompt_tokens_details", {}).get("cached_tokens", 0),
-                usage["completion_tokens"],
+                sum(_tokens(choice) for choice in reply["choices"]),
             ),
             self.model,
             time.perf_counter() - started,
         )
 
     def count_tokens(self, text: str) -> int:
-        """Return an estimate: four characters a token (llama.cpp counts exactly in each reply's usage)."""
-        return len(text) // 4 + 1
+        """Return the number of tokens by the model's own tokenizer."""
+        if self._server is None:
+            self._server = self._load()
+        body = json.dumps({"content": text}).encode()
+        request = urllib.request.Request(
+            f"{self._server.listening_address}/tokenize", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as reply:
+            return len(json.load(reply)["tokens"])
 
     async def close(self) -> None:
         """Unload the model."""
@@ -114,7 +126,9 @@ class LocalBackend:
         try:
             return xllamacpp.Server(params)
         except RuntimeError as error:
-            raise ModelFilesError(f"{self._path} cannot be loaded ({error}); is it a whole GGUF file?") from error
+            raise ModelFilesError(
+                f"{self._path} cannot be loaded ({error}); is it a whole GGUF file?"
+            ) from error
 
     def _ask(self, server: Server, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -125,7 +139,7 @@ class LocalBackend:
             "cache_prompt": True,
             "top_k": 0,
             "top_p": 1.0,
-            "min_p": 0.0,
+            "min_p": _MIN_P,
             "logprobs": 1,
         }
         if request.seed is not None:
@@ -134,7 +148,9 @@ class LocalBackend:
             body["grammar"] = choice_grammar(request)
         if self._style == "plain":
             prompt = "\n\n".join(message.content for message in request.messages)
-            reply = server.handle_completions({**body, "prompt": f"{prompt}\n{request.cue}" if request.cue else prompt})
+            reply = server.handle_completions(
+                {**body, "prompt": f"{prompt}\n{request.cue}" if request.cue else prompt}
+            )
         else:
             messages = [{"role": m.role, "content": m.content} for m in request.messages]
             if request.cue:
@@ -163,5 +179,14 @@ def _quote(text: str) -> str:
 
 def _completion(choice: dict[str, Any]) -> Completion:
     text = choice["text"] if "text" in choice else choice["message"]["content"] or ""
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    return Completion(text, choice.get("finish_reason") or "stop", sum(t["logprob"] for t in tokens) if tokens else None)
+    scores = [token["logprob"] for token in _token_list(choice)]
+    return Completion(text, choice.get("finish_reason") or "stop", sum(scores) if scores else None)
+
+
+def _tokens(choice: dict[str, Any]) -> int:
+    """Tokens of one sample: the reply's own usage counts only one of the n samples."""
+    return len(_token_list(choice))
+
+
+def _token_list(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    return (choice.get("logprobs") or {}).get("content") or []
