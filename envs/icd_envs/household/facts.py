@@ -32,6 +32,7 @@ class FactBase:
         self._owner: list[str] = []
         self._ids: dict[tuple[str, tuple[int, ...]], int] = {}
         self._upkeep: _Upkeep = {}
+        self._fanouts: dict[tuple[str, tuple[int, ...]], float] = {}
 
     def declare(self, predicate: str, fluent: bool = False) -> None:
         """Make sure that a predicate can be asked for, even if no fact mentions it."""
@@ -68,10 +69,14 @@ class FactBase:
 
     def fanout(self, predicate: str, positions: tuple[int, ...]) -> float:
         """Estimate how many rows match when the objects at `positions` are known."""
-        rows = self.rows(predicate)
-        if not positions or not rows:
-            return max(1.0, len(rows))
-        return len(rows) / max(1, len({tuple(row[i] for i in positions) for row in rows}))
+        known = self._fanouts.get((predicate, positions))
+        if known is None:
+            rows = self.rows(predicate)
+            known = max(1.0, len(rows))
+            if positions and rows:
+                known = len(rows) / len({tuple(row[i] for i in positions if i < len(row)) for row in rows})
+            self._fanouts[predicate, positions] = known
+        return known
 
     def episode(self) -> Facts:
         """Return a copy for one episode; facts that never change are shared with it."""

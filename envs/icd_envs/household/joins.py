@@ -33,6 +33,9 @@ class Universe:
     """The objects of a problem by type."""
 
     def __init__(self, objects: tuple[Typed, ...], parents: Mapping[str, tuple[str, ...]]) -> None:
+        self._children = _children(parents)
+        self._orders: dict[tuple[str, ...], Callable[[Row], tuple[int, Row]] | None] = {}
+        self._type_of = {one.name: one.types[0] for one in objects}
         members: dict[str, dict[str, None]] = {ROOT_TYPE: {}}
         for one in objects:
             reached: dict[str, None] = {}
@@ -58,6 +61,38 @@ class Universe:
         if ROOT_TYPE in types:
             return None
         return frozenset().union(*(self._sets.get(one, frozenset()) for one in types))
+
+    def order(self, types: tuple[str, ...]) -> Callable[[Row], tuple[int, Row]] | None:
+        """Return the sort key of rows asked for with these types, or None where it is the row itself.
+
+        Rows whose objects have exactly these types come first, then those with subtypes, level by level.
+        """
+        if types not in self._orders:
+            self._orders[types] = self._order(types)
+        return self._orders[types]
+
+    def _order(self, types: tuple[str, ...]) -> Callable[[Row], tuple[int, Row]] | None:
+        ranks = {types: 0}
+        for signature in (waiting := [types]):
+            for i, name in enumerate(signature):
+                for child in self._children.get(name, ()):
+                    found = (*signature[:i], child, *signature[i + 1 :])
+                    if found not in ranks:
+                        ranks[found] = len(ranks)
+                        waiting.append(found)
+        if len(ranks) == 1:
+            return None
+        type_of, last = self._type_of, len(ranks)
+        return lambda row: (ranks.get(tuple(type_of.get(name, "") for name in row), last), row)
+
+
+def _children(parents: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    children: dict[str, list[str]] = {}
+    for name in sorted(parents):
+        for parent in parents[name]:
+            if name != ROOT_TYPE:
+                children.setdefault(parent, []).append(name)
+    return children
 
 
 @dataclass(slots=True)

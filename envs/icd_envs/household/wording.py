@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -233,6 +234,7 @@ class Wording:
         guards = [(i, self.universe.guard((variables[i].type,))) for i, _ in binds]
         strict_guards = [(i, allowed) for i, allowed in guards if allowed is not None]
         arity = len(variables)
+        order = self.universe.order(tuple(variable.type for variable in variables))
         table = self.base.index(predicate, places) if places else None
         key = itemgetter(*(slots[i] for i in places)) if places else None
 
@@ -241,7 +243,7 @@ class Wording:
                 rows = facts.rows[predicate]
             else:
                 rows = facts.tables[table].get(key(env), {})
-            for row in sorted(rows) if len(rows) > 1 else list(rows):
+            for row in sorted(rows, key=order) if len(rows) > 1 else list(rows):
                 if len(row) != arity or any(row[i] != row[j] for i, j in same):
                     continue
                 if any(row[i] not in allowed for i, allowed in strict_guards):
@@ -282,7 +284,8 @@ def _new_variables(condition: str, scope: Scope) -> tuple[Variable, ...]:
     return tuple(dict.fromkeys(variable for variable in mentioned if scope.slot(variable) is None))
 
 
-def _parse_condition(condition: str) -> list[tuple[str, tuple[Variable, ...]]]:
+@lru_cache(maxsize=1024)
+def _parse_condition(condition: str) -> tuple[tuple[str, tuple[Variable, ...]], ...]:
     atoms: list[tuple[str, tuple[Variable, ...]]] = []
     position = 0
     while position < len(condition):
@@ -296,4 +299,4 @@ def _parse_condition(condition: str) -> list[tuple[str, tuple[Variable, ...]]]:
                 variables.append(Variable(name, kind or name))
         atoms.append((match[1], tuple(variables)))
         position = match.end()
-    return atoms
+    return tuple(atoms)
