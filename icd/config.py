@@ -72,13 +72,14 @@ class PriceSettings(_Section):
 class _KindDefaults(NamedTuple):
     model: str | None
     priced_as: str | None
+    context: int
 
 
 _BY_KIND: Mapping[BackendKind, _KindDefaults] = {
-    "local": _KindDefaults("smollm2-135m", "gpt-4.1-mini"),
-    "openai": _KindDefaults(None, None),
-    "transformers": _KindDefaults(None, "gpt-4.1-mini"),
-    "expert": _KindDefaults("expert", "claude-sonnet-4.5"),
+    "local": _KindDefaults("smollm2-135m", "gpt-4.1-mini", 4096),
+    "openai": _KindDefaults(None, None, 8192),
+    "transformers": _KindDefaults(None, "gpt-4.1-mini", 4096),
+    "expert": _KindDefaults("expert", "claude-sonnet-4.5", 8192),
 }
 
 
@@ -100,8 +101,9 @@ class BackendSettings(_Section):
     """Of sampling. The paper's value; small models agree with themselves at it."""
     max_tokens: int = Field(default=128, ge=1)
     """Limit of one answer, in tokens."""
-    context: int = Field(default=8192, ge=256)
-    """The model's window, in tokens."""
+    context: int | None = Field(default=None, ge=256, examples=[32768])
+    """The model's window, in tokens; longer prompts are cut. Left out: 4096 for models on this machine (a
+    larger one takes more memory), 8192 for endpoints."""
     deadline: float = Field(default=60.0, gt=0)
     """Seconds for one call, retries included."""
     retries: int = Field(default=4, ge=0)
@@ -131,8 +133,13 @@ class BackendSettings(_Section):
     @property
     def effective_model(self) -> str:
         """The model's name after defaults: what prices and receipts use."""
-        name = self.model or _BY_KIND[self.kind].model
-        return name if name is not None else Path(self.path or "").name
+        name = self.model or (None if self.path else _BY_KIND[self.kind].model) or Path(self.path or "").name
+        return Path(name).stem if name.endswith(".gguf") else name
+
+    @property
+    def effective_context(self) -> int:
+        """The window after defaults, in tokens."""
+        return self.context or _BY_KIND[self.kind].context
 
     @property
     def effective_priced_as(self) -> str | None:

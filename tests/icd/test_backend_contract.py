@@ -1,0 +1,149 @@
+"""What every backend promises, whatever stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tiny_checkpoint import write_checkpoint
+
+from icd.backends.base import Backend, ChatRequest, Message
+from icd.backends.expert import ExpertBackend
+from icd.backends.openai_compatible import OpenAICompatibleBackend
+from icd.backends.transformers import TransformersBackend
+from icd.errors import ModelFilesError
+from icd.models import resolve
+from icd.testing import DemonstrationBackend, FlakyBackend, LoopbackServer, ScriptedBackend
+from icd_envs.base import ExpertMove
+
+CHOICES = ("look", "go to cabinet 1", "go to cabinet 12")
+REQUEST = ChatRequest(
+    (Message("system", "You act."), Message("user", "Task: find a cup\nYou are in a kitchen.")),
+    temperature=1.0,
+    max_tokens=24,
+    seed=11,
+    stop=("\n\n",),
+    cue="Action:",
+    choice_cue="Action:",
+)
+
+
+class OneTrackExpert:
+    def plan(self) -> str:
+        return "look around"
+
+    def move(self) -> ExpertMove:
+        return ExpertMove("I have seen nothing yet.", "look")
+
+
+def scripted(folder: Path) -> Backend:
+    return ScriptedBackend(lambda request: "Action: look")
+
+
+def demonstration(folder: Path) -> Backend:
+    return DemonstrationBackend()
+
+
+def flaky(folder: Path) -> Backend:
+    return FlakyBackend(DemonstrationBackend(), [])
+
+
+def expert(folder: Path) -> Backend:
+    return ExpertBackend().bind(OneTrackExpert())
+
+
+def transformers_plain(folder: Path) -> Backend:
+    return TransformersBackend(write_checkpoint(folder), model="tiny")
+
+
+def transformers_chat(folder: Path) -> Backend:
+    return TransformersBackend(write_checkpoint(folder), model="tiny", style="chat")
+
+
+@cache
+def local() -> Backend:
+    """Loaded once for all tests: it is a real model."""
+    pytest.importorskip("xllamacpp")
+    from icd.backends.local import LocalBackend
+
+    try:
+        return LocalBackend(resolve("smollm2-135m"), model="smollm2-135m", context=1024, slots=3)
+    except ModelFilesError as error:
+        pytest.skip(str(error))
+
+
+def over_the_wire(folder: Path) -> LoopbackServer:
+    return LoopbackServer(lambda body: ["Action: look"] * body.get("n", 1))
+
+
+MAKERS = [
+    scripted,
+    demonstration,
+    flaky,
+    expert,
+    over_the_wire,
+    transformers_plain,
+    transformers_chat,
+    pytest.param(lambda folder: local(), id="local", marks=pytest.mark.model),
+]
+
+
+@pytest_asyncio.fixture(params=MAKERS)
+async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
+    made = request.param(tmp_path)
+    if isinstance(made, LoopbackServer):
+        with made as server:
+            model = OpenAICompatibleBackend("any-model", base_url=server.base_url)
+            yield model
+            await model.close()
+    else:
+        yield made
+        if made.model != "smollm2-135m":
+            await made.close()
+
+
+async def test_it_gives_as_many_samples_as_asked_for_and_counts_them(backend: Backend) -> None:
+    response = await backend.complete(replace(REQUEST, n=3))
+    one = await backend.complete(REQUEST)
+    assert (len(response.completions), len(one.completions)) == (3, 1)
+    assert response.model == one.model == backend.model
+    assert 0 <= response.usage.cached_tokens <= response.usage.input_tokens
+    assert response.usage.input_tokens > 0
+    assert response.usage.output_tokens > 0
+    if backend.capabilities.shared_prompt:
+        assert response.usage.input_tokens == one.usage.input_tokens
+
+
+async def test_the_same_seed_gives_the_same_answer_where_that_is_promised(backend: Backend) -> None:
+    first, second = [await backend.complete(replace(REQUEST, n=2)) for _ in range(2)]
+    if backend.capabilities.seeded:
+        assert [c.text for c in first.completions] == [c.text for c in second.completions]
+
+
+async def test_without_temperature_samples_are_equal(backend: Backend) -> None:
+    response = await backend.complete(replace(REQUEST, n=2, temperature=0.0))
+    assert len({completion.text for completion in response.completions}) == 1
+
+
+@pytest.mark.parametrize("cue", ["Action:", "Think:"])
+async def test_choices_are_kept_to_where_that_is_promised(backend: Backend, cue: str) -> None:
+    response = await backend.complete(replace(REQUEST, n=3, choices=CHOICES, cue=cue))
+    for completion in response.completions if backend.capabilities.constrained else ():
+        last = completion.text.strip().splitlines()[-1]
+        assert last.removeprefix("Action:").strip() in CHOICES
+        assert "\n" not in completion.text.rstrip().replace("\nAction:", "")
+
+
+async def test_longer_text_has_more_tokens(backend: Backend) -> None:
+    short, longer = backend.count_tokens("a cup"), backend.count_tokens("a cup on a table " * 20)
+    assert 0 < short < longer
+
+
+async def test_it_may_be_closed_twice(backend: Backend) -> None:
+    await backend.complete(REQUEST)
+    await backend.close()
+    await backend.close()
