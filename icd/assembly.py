@@ -5,26 +5,30 @@ Everything that is missing is found here, at the start: weights, an extra, a key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from icd.backends.expert import ExpertBackend
-from icd.backends.local import LocalBackend
+from icd.backends import make_backend
 from icd.calls import PricedModel
 from icd.cascade import Guards, parse_policy
-from icd.config import BackendSettings, MemorySettings, Settings
+from icd.config import MemorySettings, Settings
 from icd.errors import ConfigurationError, MissingExtraError, ModelFilesError
 from icd.ledger import Budget
 from icd.prices import Price, PriceTable
 from icd.prompting import PromptSettings
 from icd.runtime import RuntimeSettings
-from icd_memory.retrieval import Memory, RetrievalSettings, exact_in_process
+from icd_memory.exact_index import ExactIndex
+from icd_memory.retrieval import Family, Memory, RetrievalSettings
 from icd_memory.store import Store
 
 if TYPE_CHECKING:
     from icd.backends.base import Backend
     from icd_memory.embedding import Embedder
+    from icd_memory.index import VectorIndex
     from icd_memory.retrieval import IndexFactory
 
 ESTIMATED_TOKENIZER = "none (a quarter of the UTF-8 bytes)"
@@ -53,9 +57,10 @@ def make_embedder(settings: MemorySettings) -> Embedder:
     """
     kind, _, name = settings.embedder.partition(":")
     if kind == "minilm":
+        from icd.models import minilm_folder
         from icd_memory.minilm import MiniLMEmbedder
 
-        return MiniLMEmbedder()
+        return MiniLMEmbedder(minilm_folder())
     if kind == "hashing":
         from icd_memory.embedding import HashingEmbedder
 
@@ -74,12 +79,39 @@ def make_index(settings: MemorySettings) -> IndexFactory:
 
     Raises:
         ConfigurationError: there is none of this name.
+        VectorIndexError: its extra is not installed, or its server does not answer.
     """
-    if settings.index == "exact":
-        return exact_in_process
+    kind, _, place = settings.index.partition(":")
+    if kind == "exact" and not place:
+        folder = index_folder(settings.store)
+
+        def exact(family: Family, embedder: Embedder) -> VectorIndex:
+            name = sha256(f"{family.tenant} {family.environment} {embedder.id}".encode()).hexdigest()[:16]
+            return ExactIndex(embedder.id, embedder.dimension, folder / f"{name}.index" if folder else None)
+
+        return exact
+    if kind == "chroma":
+        from icd_memory import chroma_index
+
+        if not place:
+            return chroma_index.chroma_factory(
+                chroma_index.embedded(index_folder(settings.store) or Path(".icd"))
+            )
+        url = urlsplit(place)
+        return chroma_index.chroma_factory(
+            chroma_index.server(url.hostname or "localhost", url.port or 8000, ssl=url.scheme == "https")
+        )
     raise ConfigurationError(
         f"memory.index {settings.index!r} is none: write exact, chroma or chroma:http://HOST:PORT"
     )
+
+
+def index_folder(store: str) -> Path | None:
+    """Return the folder beside a store's file where its indexes are kept; None for a database server."""
+    if "://" in store or store == ":memory:":
+        return None
+    path = Path(store).expanduser()
+    return path.with_name(f"{path.name}-index")
 
 
 def open_memory(
@@ -127,7 +159,7 @@ def make_models(settings: Settings, *, student: bool, teacher: bool) -> Models:
     if student and mine is not None:
         made_student = PricedModel(mine, prices.of_backend(settings.student), budget)
     if teacher:
-        backend = make_backend(settings.teacher, counter)
+        backend = make_backend(settings.teacher, count_tokens=counter)
         made_teacher = PricedModel(backend, prices.of_backend(settings.teacher), budget)
     return Models(made_student, made_teacher)
 
@@ -135,34 +167,6 @@ def make_models(settings: Settings, *, student: bool, teacher: bool) -> Models:
 def tokenizer_name(settings: Settings) -> str:
     """Name what counts the tokens of an expert, which has no tokenizer of its own."""
     return settings.student.effective_model if _tokenizer(settings) else ESTIMATED_TOKENIZER
-
-
-def make_backend(settings: BackendSettings, count_tokens: Callable[[str], int] | None = None) -> Backend:
-    """Make a backend; `count_tokens` is used by an expert, which has no tokenizer of its own.
-
-    Raises:
-        ConfigurationError: no key, or an optional part is not installed.
-        ModelFilesError: weights are missing.
-    """
-    match settings.kind:
-        case "expert":
-            return ExpertBackend(model=settings.effective_model, count_tokens=count_tokens)
-        case "openai":
-            from icd.backends.openai_compatible import OpenAICompatibleBackend
-
-            return OpenAICompatibleBackend(
-                settings.effective_model,
-                base_url=settings.base_url,
-                api_key_env=settings.api_key_env,
-                context=settings.context,
-                deadline=settings.deadline,
-                retries=settings.retries,
-                guided=settings.guided,
-            )
-        case "local":
-            path = settings.path or f"/tmp/models/{settings.effective_model}.gguf"
-            return LocalBackend(path, model=settings.effective_model, threads=settings.threads or None)
-    raise ConfigurationError(f"no backend of kind {settings.kind!r}")
 
 
 def _tokenizer(settings: Settings) -> Backend | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 
 from icd_memory.rows import JsonObject
@@ -15,6 +16,7 @@ def about(command: str) -> JsonObject:
     """Return what is to be told about this process."""
     return {
         "command": command,
+        "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "python": platform.python_version(),
         "versions": {part: found for part in _PARTS if (found := version_of(part))},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",

@@ -137,7 +137,7 @@ def summarise(store: Store, run_id: str) -> RunSummary:
         )
     rows = store.episodes(run_id)
     results = _results(rows, store.ledger(run_id))
-    collection = _collection(store, conditions)
+    collection = collected(store, conditions["sources"], conditions["demonstrations"])
     names = sorted({row.method for row in rows}, key=_place)
     defaults = method_defaults(conditions)
     methods = tuple(
@@ -188,16 +188,15 @@ def _result(row: EpisodeRow, outcome: JsonObject, bill: Sequence[LedgerRow]) -> 
     )
 
 
-def _collection(store: Store, conditions: JsonObject) -> CollectionSummary:
-    episodes = [row for source in conditions["sources"] for row in store.episodes(source)]
-    spent = (
-        row.cost for source in conditions["sources"] for row in store.ledger(source) if not row.counterfactual
-    )
+def collected(store: Store, sources: Sequence[str], demonstrations: int) -> CollectionSummary:
+    """Return what collections attempted and what that cost; `demonstrations` came of it."""
+    attempts = [row for source in sources for row in store.episodes(source)]
+    bills = [row for source in sources for row in store.ledger(source)]
     return CollectionSummary(
-        conditions["demonstrations"],
-        len(episodes),
-        sum(bool(row.outcome and row.outcome.get("won")) for row in episodes),
-        sum(spent),
+        demonstrations,
+        sum(row.status == "done" for row in attempts),
+        sum(bool(row.outcome and row.outcome.get("won")) for row in attempts),
+        sum(row.cost for row in bills if not row.counterfactual),
     )
 
 

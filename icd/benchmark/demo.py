@@ -1,0 +1,43 @@
+"""The demo's sizes, in one place. They are chosen by measurement, see docs/log.md."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from icd.benchmark.methods import STANDARD
+from icd.config import Settings
+
+ENVIRONMENT: Final = "household"
+METHODS: Final = STANDARD
+STUDENT: Final = "smollm2-135m"
+EMBEDDER: Final = "minilm"
+
+COLLECTED: Final = 120
+"""Train households that the teacher plays."""
+EPISODES: Final = 8
+"""Test households that each method plays."""
+MAX_STEPS: Final = 30
+K: Final = 6
+"""Demonstrations shown at a step."""
+WINDOW: Final = 0
+"""Steps shown around the one that fits."""
+TEMPERATURE: Final = 0.3
+"""Of the student's samples: at 0.1 a small model always agrees with itself."""
+CASCADE: Final = "unanimity(3)"
+SEED: Final = 0
+
+
+def demo_settings(store: str, **changes: Any) -> Settings:
+    """Return the demo's settings, which no file changes. `changes` replace whole sections."""
+    sections: dict[str, Any] = {
+        "policy": CASCADE,
+        "student": {"kind": "local", "model": STUDENT, "temperature": TEMPERATURE},
+        "teacher": {"kind": "expert"},
+        "planner": None,
+        "memory": {"store": store, "embedder": EMBEDDER, "index": "exact"},
+        "retrieval": {"k": K, "window": WINDOW},
+        "guards": {"validity": True, "progress": True, "support": False},
+        "run": {"max_steps": MAX_STEPS, "seed": SEED},
+        "prices": {},
+    }
+    return Settings(**{**sections, **changes})

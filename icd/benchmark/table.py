@@ -1,0 +1,171 @@
+"""A run as a table for the terminal, and what has to be said beside it."""
+
+from __future__ import annotations
+
+import math
+
+from rich.table import Table
+
+from icd.benchmark.statistics import Interval
+from icd.benchmark.summary import MethodSummary, RunSummary
+from icd.ledger import BreakEven
+
+_COLUMNS = (
+    "method",
+    "episodes",
+    "success [95 %]",
+    "vs student",
+    "steps",
+    "by the teacher",
+    "$/episode [95 %]",
+    "relative cost",
+    "break-even",
+)
+_FOR_WIDE = ("vs student", "$/episode [95 %]", "break-even")
+_WIDE = 132
+"""Characters that all columns need."""
+
+
+def table(summary: RunSummary, width: int = _WIDE) -> Table:
+    """Return the table of a run's methods; what does not fit into `width` characters is left out."""
+    shown = [n for n, name in enumerate(_COLUMNS) if width >= _WIDE or name not in _FOR_WIDE]
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    for number in shown:
+        made.add_column(_COLUMNS[number], justify="left" if number == 0 else "right", no_wrap=True)
+    for method in summary.methods:
+        texts = cells(method)
+        made.add_row(*(texts[number] for number in shown))
+    return made
+
+
+def cells(method: MethodSummary) -> list[str]:
+    """Return a method's figures as texts, in the order of the columns."""
+    against = method.against
+    return [
+        method.method.name,
+        str(method.episodes) + _beside(method),
+        share(method.success),
+        signed(against.difference),
+        f"{method.steps:.1f}" if method.episodes else "",
+        f"{method.escalation:.0%}" if method.episodes else "",
+        dollars(method.cost),
+        factor(against.relative_cost),
+        episodes(against.break_even),
+    ]
+
+
+def columns() -> tuple[str, ...]:
+    """Return the names of the columns."""
+    return _COLUMNS
+
+
+def _beside(method: MethodSummary) -> str:
+    missing = [f"{method.failed} failed"] * bool(method.failed)
+    missing += [f"{method.unfinished} unfinished"] * bool(method.unfinished)
+    return f" ({', '.join(missing)})" if missing else ""
+
+
+def share(interval: Interval | None) -> str:
+    """Return a share with its interval."""
+    if interval is None or math.isnan(interval.value):
+        return ""
+    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def signed(interval: Interval | None) -> str:
+    """Return a difference with its interval."""
+    if interval is None or math.isnan(interval.value):
+        return ""
+    return f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+
+
+def dollars(interval: Interval | None) -> str:
+    """Return an amount with its interval."""
+    if interval is None or math.isnan(interval.value):
+        return ""
+    return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+
+
+def factor(interval: Interval | None) -> str:
+    """Return a ratio with its interval."""
+    if interval is None or math.isnan(interval.value):
+        return ""
+    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def episodes(found: BreakEven | None) -> str:
+    """Return the number of episodes until a break-even, with its interval."""
+    if found is None:
+        return ""
+    return f"{_count(found.episodes)} [{_count(found.low)}, {_count(found.high)}]"
+
+
+def _count(number: float) -> str:
+    return "never" if math.isinf(number) else f"{number:.0f}"
+
+
+def notes(summary: RunSummary) -> list[str]:
+    """Return what has to be said beside the figures: how they came about, and what they do not mean."""
+    conditions = summary.conditions
+    student, teacher = conditions["student"], conditions["teacher"]
+    runtime, collection = conditions["runtime"], summary.collection
+    lines = [
+        f"{conditions['environment']}, split {conditions['split']}, at most {conditions['max_steps']} steps, "
+        f"seed {conditions['seed']}, temperature {runtime['temperature']:g}, "
+        f"k {conditions['defaults']['k']}, cascade {conditions['defaults']['cascade']}.",
+        f"Student: {_model(student)}.",
+        f"Teacher: {_model(teacher)}.",
+    ]
+    if collection.demonstrations:
+        lines.append(
+            f"Demonstrations: {collection.demonstrations} from {collection.episodes} attempts "
+            f"({collection.won} won), ${collection.cost:.4f} for all of them."
+        )
+    if any(method.estimated for method in summary.methods):
+        lines.append(
+            "Some token counts are estimates: the endpoint or the expert has no tokenizer of its own."
+        )
+    if student and student["kind"] == "local":
+        lines.append(
+            "The same run again is the same as far as the local runtime gives it: its arithmetic depends on "
+            "batches, threads and processor."
+        )
+    return lines
+
+
+def headline(summary: RunSummary) -> list[str]:
+    """Return what the run shows in sentences, with the figures that carry them."""
+    lines = []
+    shown, cascade, copied = summary.of("in-context"), summary.of("cascade"), summary.of("copy")
+    if shown and shown.against.difference:
+        lines.append(
+            f"With demonstrations the student solves {shown.success.value:.0%} of the episodes, without them "
+            f"{shown.success.value - shown.against.difference.value:.0%} "
+            f"(difference {signed(shown.against.difference)})."
+        )
+    if cascade and cascade.against.relative_success and cascade.against.relative_cost:
+        lines.append(
+            f"The cascade reaches {cascade.against.relative_success.value:.0%} of the teacher's success "
+            f"while the teacher takes {cascade.escalation:.0%} of the steps, at "
+            f"{cascade.against.relative_cost.value:.2f} of its cost."
+        )
+    if copied and copied.episodes:
+        lines.append(f"Copying demonstrated steps without any model solves {copied.success.value:.0%}.")
+    return lines
+
+
+def _model(seat: dict[str, object] | None) -> str:
+    if seat is None:
+        return "none"
+    price = seat["price"]
+    text = f"{seat['model']} ({seat['kind']})"
+    settings = seat["settings"]
+    if isinstance(price, dict) and price:
+        source = f"{price['source']}, {price['as_of']}".rstrip(", ")
+        text += (
+            f", ${price['input']:g} in / ${price['cached_input']:g} cached / ${price['output']:g} out "
+            f"per million tokens ({source}{'; ' + str(price['note']) if price['note'] else ''})"
+        )
+    if isinstance(settings, dict) and "tokenizer" in settings:
+        text += f", tokens counted by {settings['tokenizer']}"
+    return text

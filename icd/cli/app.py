@@ -1,0 +1,69 @@
+"""The commands put together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from icd.cli import collect, config, demo, env, memory, models, report, setup
+from icd.cli import run as running
+from icd.cli.failures import INTERRUPTED, tell
+
+app = typer.Typer(
+    name="icd",
+    help="Let a cheap LLM agent act as well as an expensive one, and see what that saves.",
+    epilog="Exit codes: 0 done, 1 a check failed, 2 usage or configuration, 3 a model could not answer, "
+    "4 store or disk, 70 a bug, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("collect")(collect.collect)
+app.command("run")(running.run)
+app.command("report")(report.report)
+app.add_typer(memory.app, name="memory")
+app.add_typer(env.app, name="env")
+app.add_typer(models.app, name="models")
+app.command("init")(setup.init)
+app.command("doctor")(setup.doctor)
+app.add_typer(config.app, name="config")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"icd-runtime {version('icd-runtime')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code."""
+    # Accepted everywhere, since one thinks of it after the error.
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        code = app(args=words, prog_name="icd", standalone_mode=False)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        return tell(error, as_json="--json" in arguments)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,58 @@
+"""The options that several commands share, worded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+_MODELS = "Models"
+_MEMORY = "Memory"
+
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Write one JSON document to standard output, and nothing else to it.")
+]
+Config: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file; else icd.toml here or in your configuration folder."),
+]
+StorePlace: TypeAlias = Annotated[
+    str | None, typer.Option("--store", help="Store: a file path or a database URL.", rich_help_panel=_MEMORY)
+]
+Embedder: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="minilm, hashing or sentence-transformers:NAME.", rich_help_panel=_MEMORY),
+]
+Student: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of an OpenAI-compatible endpoint, path of a GGUF file, or local.", rich_help_panel=_MODELS
+    ),
+]
+StudentModel: TypeAlias = Annotated[
+    str | None, typer.Option(help="The student's model name.", rich_help_panel=_MODELS)
+]
+Teacher: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="expert (the environment's own), URL of an endpoint, or path of a GGUF file.",
+        rich_help_panel=_MODELS,
+    ),
+]
+TeacherModel: TypeAlias = Annotated[
+    str | None, typer.Option(help="The teacher's model name.", rich_help_panel=_MODELS)
+]
+Budget: TypeAlias = Annotated[
+    float | None, typer.Option(min=0, help="US dollars that the run may cost at most.")
+]
+Workers: TypeAlias = Annotated[int | None, typer.Option(min=1, help="Episodes played at the same time.")]
+MaxSteps: TypeAlias = Annotated[int | None, typer.Option(min=1, help="Steps after which an episode ends.")]
+Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="Sets the order of tasks and all sampling.")]
+Games: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(help="Compact pack or unpacked tree of published games; may be given more than once."),
+]
+Engine: TypeAlias = Annotated[
+    str | None, typer.Option(help="alfworld only: icd (ours) or textworld (the published one).")
+]

@@ -1,0 +1,115 @@
+"""`icd run`: episodes of an environment, by one policy or by several methods on the same tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from icd.cli import options
+from icd.cli.output import plain, results, say, write_json
+
+if TYPE_CHECKING:
+    from icd.benchmark.summary import RunSummary
+    from icd_memory.store import Store
+
+
+def run(
+    environment: Annotated[str, typer.Argument(help="household or alfworld.", metavar="ENV")],
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to play.")] = 20,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="student, teacher, copy, random(p), unanimity(n), majority(n, share) or cascade."),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Several, with commas: student, in-context, cascade, copy, teacher, or policies."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="By default the environment's last one: test.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Episodes of each task, with other seeds.")] = 1,
+    k: Annotated[int | None, typer.Option("--k", min=0, help="Demonstrations shown at a step.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="Of the student's samples.")] = None,
+    student: options.Student = None,
+    student_model: options.StudentModel = None,
+    teacher: options.Teacher = None,
+    teacher_model: options.TeacherModel = None,
+    max_steps: options.MaxSteps = None,
+    seed: options.Seed = None,
+    workers: options.Workers = None,
+    budget: options.Budget = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
+    games: options.Games = None,
+    engine: options.Engine = None,
+    store: options.StorePlace = None,
+    embedder: options.Embedder = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> int:
+    """Play episodes and say what came of them. The same command goes on where it was."""
+    from icd.benchmark.compare import prepare_comparison
+    from icd.benchmark.experiment import Request, Workplace
+    from icd.benchmark.summary import summarise
+    from icd.cli.play import default_workers, failures, play, suite_options
+    from icd.cli.settings import model_arguments, resolve, typed_command
+
+    settings = resolve(
+        config,
+        student=model_arguments(student, student_model),
+        teacher=model_arguments(teacher, teacher_model),
+        student__temperature=temperature,
+        policy=policy,
+        retrieval__k=k,
+        run__max_steps=max_steps,
+        run__seed=seed,
+        run__budget=budget,
+        memory__store=store,
+        memory__embedder=embedder,
+    )
+    chosen = suite_options(environment, games, engine)
+    request = Request(
+        environment,
+        episodes,
+        split or "",
+        methods=_names(methods),
+        repeats=repeats,
+        workers=workers or default_workers(settings.student, settings.teacher),
+        fresh=fresh,
+        options=chosen,
+        command=typed_command(),
+    )
+    place = Workplace(settings, environment, chosen)
+    try:
+        experiment = prepare_comparison(request, place)
+        tally = play(experiment, f"{environment}: {experiment.run_id}")
+        code = failures(tally)
+        show(summarise(place.store, experiment.run_id), place.store, html, json)
+        return code
+    finally:
+        place.close()
+
+
+def _names(methods: str | None) -> tuple[str, ...]:
+    """Split at the commas that do not stand in parentheses."""
+    import re
+
+    names = re.split(r",(?![^()]*\))", methods or "")
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def show(summary: RunSummary, store: Store, html: Path | None, as_json: bool) -> None:
+    """Write a run's summary: table or JSON, and the page if one is wanted."""
+    if html is not None:
+        from icd.benchmark.report import write_page
+
+        write_page([summary], store, html)
+        say(f"report: {html}")
+    if as_json:
+        write_json(plain(summary))
+        return
+    from icd.benchmark.table import notes, table
+
+    results.print(table(summary, results.width))
+    for line in notes(summary):
+        results.print(line, style="dim", markup=False)

@@ -1,0 +1,9 @@
+"""stub"""
+
+
+def init() -> None:
+    "x"
+
+
+def doctor() -> None:
+    "x"
