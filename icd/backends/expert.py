@@ -28,7 +28,9 @@ class ExpertBackend:
         expert: Expert | None = None,
     ) -> None:
         self.model = model
-        self.capabilities = Capabilities(shared_prompt=True, constrained=True, context_tokens=1_000_000, seeded=True)
+        self.capabilities = Capabilities(
+            shared_prompt=True, constrained=True, context_tokens=1_000_000, seeded=True
+        )
         self._count = count_tokens
         self._expert = expert
 
@@ -52,8 +54,8 @@ class ExpertBackend:
             move = self._expert.move()
             text = f"{THINK} {move.reasoning}\n{ACT} {move.action}"
         read = sum(self.count_tokens(message.content) for message in request.messages)
-        usage = Usage(read, 0, self.count_tokens(text), estimated=self._count is None)
-        return ChatResponse((Completion(text),), usage, self.model)
+        usage = Usage(read, 0, request.n * self.count_tokens(text), estimated=self._count is None)
+        return ChatResponse((Completion(text),) * request.n, usage, self.model)
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of `text` by the tokenizer given, else four characters a token."""
