@@ -1,4 +1,4 @@
-"""What every benchmark reports in the same way: the machine, medians with intervals, a JSON line at the end."""
+"""What every benchmark reports alike: the machine, medians with intervals, a JSON line at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-Figures: TypeAlias = Mapping[str, float | int | None]
+Figures: TypeAlias = Mapping[str, float | int | str | None]
 Peers: TypeAlias = Mapping[str, Mapping[str, float | int | str | None]]
 
 _RESAMPLES = 1000
