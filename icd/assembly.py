@@ -198,8 +198,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
 def guards(settings: Settings) -> Guards:
     """Return the guards of the settings."""
     chosen = settings.guards
-    support = settings.retrieval.min_similarity if chosen.support else None
-    return Guards(chosen.validity, chosen.progress, support)
+    return Guards(chosen.validity, chosen.progress, chosen.support)
 
 
 def price_facts(price: Price) -> dict[str, str | float]:

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -188,7 +188,14 @@ class GuardSettings(_Section):
     progress: bool = True
     """The action was already tried in this very state, or has just failed."""
     support: float | None = Field(default=None, ge=-1, le=1, examples=[0.6])
-    """The nearest excerpt is less similar than this. Left out: no such doubt."""
+    """The nearest excerpt is less similar than this. Left out, or false: no such doubt."""
+
+    @field_validator("support", mode="before")
+    @classmethod
+    def _false_is_off(cls, value: object) -> object:
+        if value is True:
+            raise ValueError("it is a similarity, such as 0.6, or false")
+        return None if value is False else value
 
 
 class RunSettings(_Section):

@@ -70,6 +70,7 @@ def test_a_file_that_is_not_toml_is_named(workspace: Path) -> None:
         ({"student": {"kind": "openai"}}, r"student: model is missing"),
         ({"student": {"kind": "transformers"}}, r"student: path is missing"),
         ({"retrieval": {"k": "many"}}, r"retrieval\.k: .*'many' \(argument\)"),
+        ({"guards": {"support": True}}, r"guards\.support: it is a similarity"),
         ({"prices": {"m": 3}}, r"prices\.m: one number can only be 0"),
         ({"prices": {"m": {"input": 1}}}, r"prices\.m\.output: Field required"),
     ],
@@ -112,6 +113,12 @@ def test_zero_is_a_price_from_every_source(workspace: Path, monkeypatch: pytest.
     assert settings.prices["mine"].input == settings.prices["mine"].output == 0
     assert settings.student.price is not None
     assert settings.teacher.price is not None
+
+
+def test_the_support_guard_is_a_similarity_or_off(workspace: Path) -> None:
+    (workspace / "icd.toml").write_text("[guards]\nsupport = false\n")
+    assert load_settings().guards.support is None
+    assert load_settings(overrides={"guards": {"support": 0.4}}).guards.support == 0.4
 
 
 def _without_hashes(text: str, *, examples: bool) -> str:
