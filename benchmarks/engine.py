@@ -2,11 +2,11 @@
 
     python benchmarks/engine.py [--quick] [--json] [--games PATH] [--peer-python PATH]
 
-Games are the published ones where there are any (`--games`, or the environment variables that `icd env` reads),
-else generated households. Each game is loaded once, from the text of its game file; steps are commands chosen
-at random from the admissible ones, and each step includes the admissible commands after it. With the published
-engine in this interpreter, or in the one that `--peer-python` names, it plays the same commands of the same
-games.
+Games are the published ones where there are any (`--games`, or the environment variables that `icd env`
+reads), else generated households. Each game is loaded once, from the text of its game file; steps are
+commands chosen at random from the admissible ones, and each step includes the admissible commands after it.
+With the published engine in this interpreter, or in the one that `--peer-python` names, it plays the same
+commands of the same games.
 """
 
 from __future__ import annotations

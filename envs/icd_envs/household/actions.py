@@ -97,11 +97,13 @@ def _idle_test(
     holds, lacks = _readers(given, True, slots), _readers(given, False, slots)
 
     def idle(env: Environment) -> bool:
-        added = {(name, row(env)) for name, row in adds}
-        deleted = {(name, row(env)) for name, row in deletes} - added
-        return added <= {(name, row(env)) for name, row in holds} and deleted <= {
-            (name, row(env)) for name, row in lacks
-        }
+        held = [(name, row(env)) for name, row in holds]
+        added = [(name, row(env)) for name, row in adds]
+        if any(one not in held for one in added):
+            return False
+        lacked = [(name, row(env)) for name, row in lacks]
+        deleted = ((name, row(env)) for name, row in deletes)
+        return all(one in added or one in lacked for one in deleted)
 
     return idle
 

@@ -317,7 +317,9 @@ def _visitor(
                 if guard is not None and name not in guard:
                     break
             else:
-                if all(row[a] == row[b] for a, b in repeats) and then(facts, env, out):
+                if repeats and any(row[a] != row[b] for a, b in repeats):
+                    continue
+                if then(facts, env, out):
                     return True
         return False
 
