@@ -146,17 +146,14 @@ class ChromaIndex:
                 for part in _batches(len(steps)):
                     collection.delete(ids=steps[part])
 
-    def trajectories(
-        self,
-        keys: Mapping[TrajectoryKey, Vector],
-        limit: int,
-        exclude: Exclusion,
-        least: float = -np.inf,
-    ) -> Ranked:
-        """Return up to `limit` (1,000 at most) trajectories by the mean cosine over `keys`.
+    def trajectories(self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion) -> Ranked:
+        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came."""
+        return self.contenders(keys, -np.inf, limit, exclude)
 
-        Equals come in the order they came; those that score less than `least` are left out.
-        """
+    def contenders(
+        self, keys: Mapping[TrajectoryKey, Vector], least: float, limit: int, exclude: Exclusion
+    ) -> Ranked:
+        """Return the trajectories that score at least `least`, best first; of more than 1,000 the best."""
         limit = min(limit, _MOST)
         blank = np.zeros(self.dimension, dtype=np.float32)
         wanted = np.concatenate([keys.get(key, blank) for key in TRAJECTORY_KEYS]) / max(1, len(keys))

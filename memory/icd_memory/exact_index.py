@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +31,22 @@ from icd_memory.index import (
 from icd_memory.index_file import read_segment, write_segment
 from icd_memory.segment import Segment
 
-_KEPT_SCORES = 32
+_KEPT_STAGES = 32
 """Recent first stages that are kept: an episode asks for the same one at each of its steps."""
+
+
+_LOWEST = float(np.finfo(np.float32).min)
+"""Less than any score, more than the -inf of what is removed or excluded."""
+
+
+class _FirstStage(NamedTuple):
+    """What the first stage found, kept because it depends on nothing but the keys and what the index
+    holds."""
+
+    scores: Scores
+    """The mean cosine of every trajectory by ref; -inf where removed or excluded."""
+    best: dict[int, Ranked]
+    """The ranking by its limit."""
 
 
 class ExactIndex:
@@ -48,7 +63,7 @@ class ExactIndex:
         self._lock = threading.RLock()
         self._refs = {id: ref for ref, id in enumerate(self._base.ids)}
         self._unsaved = 0
-        self._scores: OrderedDict[object, Scores] = OrderedDict()
+        self._stages: OrderedDict[object, _FirstStage] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -95,20 +110,21 @@ class ExactIndex:
                     self._unsaved += 1
             self._changed()
 
-    def trajectories(
-        self,
-        keys: Mapping[TrajectoryKey, Vector],
-        limit: int,
-        exclude: Exclusion,
-        least: float = -np.inf,
-    ) -> Ranked:
-        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came.
+    def trajectories(self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion) -> Ranked:
+        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came."""
+        stage = self._first_stage(keys, exclude)
+        if limit not in stage.best:
+            stage.best[limit] = _best(stage.scores, limit)
+        return stage.best[limit]
 
-        Those that score less than `least` are left out.
-        """
-        with self._lock:
-            scores = self._all_scores(keys, exclude)
-        return _top(scores, limit, least)
+    def contenders(
+        self, keys: Mapping[TrajectoryKey, Vector], least: float, limit: int, exclude: Exclusion
+    ) -> Ranked:
+        """Return, in any order, the trajectories that score at least `least`; the best if more than
+        `limit`."""
+        scores = self._first_stage(keys, exclude).scores
+        refs = np.flatnonzero(scores >= max(least, _LOWEST))
+        return Ranked(refs, scores[refs]) if len(refs) <= limit else _best(scores, limit)
 
     def step_bounds(self, refs: Refs, vector: Vector, state_key: StateKey) -> Scores:
         """Return for each trajectory a number that none of its steps' cosines exceeds."""
@@ -152,24 +168,23 @@ class ExactIndex:
             self._refs = {}
             self._changed()
 
-    def _all_scores(self, keys: Mapping[TrajectoryKey, Vector], exclude: Exclusion) -> Scores:
-        """Return the mean cosine of every trajectory by ref; -inf where removed or excluded."""
+    def _first_stage(self, keys: Mapping[TrajectoryKey, Vector], exclude: Exclusion) -> _FirstStage:
         numbered = {TRAJECTORY_KEYS.index(key): vector for key, vector in keys.items()}
         asked = (tuple((number, vector.tobytes()) for number, vector in numbered.items()), exclude)
-        if asked in self._scores:
-            self._scores.move_to_end(asked)
-            return self._scores[asked]
-        parts = (self._base, self._tail)
-        scores = np.concatenate(
-            [part.trajectory_scores(numbered, exclude.instances, exclude.splits) for part in parts]
-        )
-        self._scores[asked] = scores
-        if len(self._scores) > _KEPT_SCORES:
-            self._scores.popitem(last=False)
-        return scores
+        with self._lock:
+            if asked not in self._stages:
+                scores = [
+                    part.trajectory_scores(numbered, exclude.instances, exclude.splits)
+                    for part in (self._base, self._tail)
+                ]
+                self._stages[asked] = _FirstStage(np.concatenate(scores), {})
+            self._stages.move_to_end(asked)
+            if len(self._stages) > _KEPT_STAGES:
+                self._stages.popitem(last=False)
+            return self._stages[asked]
 
     def _changed(self) -> None:
-        self._scores.clear()
+        self._stages.clear()
 
     def _segment(self, ref: int) -> tuple[Segment, int]:
         border = len(self._base)
@@ -188,18 +203,15 @@ class ExactIndex:
         return [(self._base, before, 0), (self._tail, after, border)]
 
 
-def _top(scores: Scores, limit: int, least: float) -> Ranked:
-    """Return the `limit` best that score at least `least` and are not -inf, best first, equals by
-    position."""
-    refs = np.flatnonzero(scores >= least if least > -np.inf else scores > -np.inf)
-    if limit <= 0:
-        refs = refs[:0]
-    found = scores[refs]
-    if limit < len(refs):
-        border = np.partition(found, len(found) - limit)[len(found) - limit]
-        above = np.flatnonzero(found > border)
-        level = np.flatnonzero(found == border)[: limit - len(above)]
-        chosen = np.sort(np.concatenate([above, level]))
-        refs, found = refs[chosen], found[chosen]
-    order = np.argsort(-found, kind="stable")
-    return Ranked(refs[order], found[order])
+def _best(scores: Scores, limit: int) -> Ranked:
+    """Return the `limit` best that are not -inf, best first, equals by position."""
+    if limit < len(scores):
+        border = np.partition(scores, len(scores) - limit)[len(scores) - limit] if limit > 0 else np.inf
+        above = np.flatnonzero(scores > border)
+        level = np.flatnonzero(scores == border)[: max(0, limit - len(above))]
+        refs = np.sort(np.concatenate([above, level]))
+    else:
+        refs = np.arange(len(scores))
+    refs = refs[scores[refs] >= _LOWEST]
+    refs = refs[np.argsort(-scores[refs], kind="stable")]
+    return Ranked(refs, scores[refs])

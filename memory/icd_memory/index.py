@@ -50,7 +50,7 @@ class Exclusion:
 
 
 class Ranked(NamedTuple):
-    """Trajectories, best first. A ref names a trajectory in this index while it is open."""
+    """Trajectories and their scores. A ref names a trajectory in this index while it is open."""
 
     refs: Refs
     scores: Scores
@@ -80,17 +80,14 @@ class VectorIndex(Protocol):
     def remove(self, ids: Iterable[str]) -> None:
         """Remove trajectories; unknown ids are ignored."""
 
-    def trajectories(
-        self,
-        keys: Mapping[TrajectoryKey, Vector],
-        limit: int,
-        exclude: Exclusion,
-        least: float = -np.inf,
-    ) -> Ranked:
-        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came.
+    def trajectories(self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion) -> Ranked:
+        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came."""
 
-        Those that score less than `least` are left out.
-        """
+    def contenders(
+        self, keys: Mapping[TrajectoryKey, Vector], least: float, limit: int, exclude: Exclusion
+    ) -> Ranked:
+        """Return, in any order, the trajectories that score at least `least`; the best if more than
+        `limit`."""
 
     def step_bounds(self, refs: Refs, vector: Vector, state_key: StateKey) -> Scores:
         """Return for each trajectory a number that none of its steps' cosines exceeds; 1 where nothing is

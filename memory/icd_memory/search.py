@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from icd_memory.embedding import Vector
-from icd_memory.index import BestSteps, Exclusion, Ranked, Scores, StateKey, TrajectoryKey, VectorIndex
+from icd_memory.index import Exclusion, Ranked, Refs, Scores, StateKey, TrajectoryKey, VectorIndex
 
 _ROUNDING = 1e-5
 """Scores nearer than this are equal: the last bits of a dot product depend on its place in memory."""
+
+_BLOCK = 16
+"""Trajectories looked at together before the bounds are compared again; doubled each time."""
 
 
 class Hit(NamedTuple):
@@ -59,55 +62,69 @@ def find_steps(
     exclude: Exclusion,
 ) -> list[Hit]:
     """Return the k trajectories with the best sum of scores, best first, each with its best step."""
+    looked = _Looked(index, state, state_key, k)
     ranked = index.trajectories(keys, cut.first, exclude)
-    best = index.best_steps(ranked.refs, state, state_key)
+    looked.at(ranked)
     if len(ranked.refs) == cut.first:
-        least = _kth_best(ranked.scores + best.scores, k) - _ROUNDING
-        # A cosine is at most 1, so a trajectory that scores less can't make it up by its steps.
-        others = index.trajectories(keys, cut.most, exclude, least=least - 1.0)
-        fresh = ~np.isin(others.refs, ranked.refs)
-        others = Ranked(others.refs[fresh], others.scores[fresh])
-        bounds = others.scores + index.step_bounds(others.refs, state, state_key)
-        ranked, best = _looked_further(index, state, state_key, k, (ranked, best), others, bounds, cut.first)
-    totals = np.round((ranked.scores + best.scores) / _ROUNDING)
-    order = np.lexsort((ranked.refs, -totals))[:k]
-    names = index.resolve(ranked.refs[order])
-    return [
-        Hit(id, int(best.steps[at]), float(ranked.scores[at]), float(best.scores[at]))
-        for id, at in zip(names, order, strict=True)
-    ]
+        # A cosine is at most 1: a trajectory that scores less than this can't make it up by its steps.
+        others = index.contenders(keys, looked.least() - 1.0, cut.most, exclude)
+        looked.at(_without(others, ranked.refs))
+    return looked.hits()
 
 
-def _looked_further(
-    index: VectorIndex,
-    state: Vector,
-    state_key: StateKey,
-    k: int,
-    seen: tuple[Ranked, BestSteps],
-    others: Ranked,
-    bounds: Scores,
-    width: int,
-) -> tuple[Ranked, BestSteps]:
-    """Look at the other trajectories, the highest bound first, until none left can be among the k best."""
-    ranked, best = seen
-    order = np.argsort(-bounds, kind="stable")
-    at = 0
-    while at < len(order):
-        least = _kth_best(ranked.scores + best.scores, k) - _ROUNDING
-        chosen = order[at : at + width]
-        chosen = chosen[bounds[chosen] >= least]
-        if len(chosen) == 0:
-            break
-        found = index.best_steps(others.refs[chosen], state, state_key)
-        ranked = Ranked(
-            np.concatenate([ranked.refs, others.refs[chosen]]),
-            np.concatenate([ranked.scores, others.scores[chosen]]),
-        )
-        best = BestSteps(
-            np.concatenate([best.steps, found.steps]), np.concatenate([best.scores, found.scores])
-        )
-        at += width
-    return ranked, best
+class _Looked:
+    """The second stage under way: the trajectories whose steps were looked at, and the k best of them so
+    far."""
+
+    def __init__(self, index: VectorIndex, state: Vector, state_key: StateKey, k: int) -> None:
+        self._index = index
+        self._state = state
+        self._state_key: StateKey = state_key
+        self._k = k
+        self._refs = np.empty(0, dtype=np.int64)
+        self._scores = np.empty(0, dtype=np.float32)
+        self._steps = np.empty(0, dtype=np.int64)
+        self._step_scores = np.empty(0, dtype=np.float32)
+
+    def least(self) -> float:
+        """Return the sum that a trajectory needs to be among the k best."""
+        missing = len(self._refs) < self._k
+        return -np.inf if missing else _kth_best(self._scores + self._step_scores, self._k) - _ROUNDING
+
+    def at(self, ranked: Ranked) -> None:
+        """Look at trajectories, the highest upper bound first, until none left can be among the k best."""
+        bounds = ranked.scores + self._index.step_bounds(ranked.refs, self._state, self._state_key)
+        order = np.argsort(-bounds, kind="stable")
+        start, width = 0, max(self._k, _BLOCK)
+        while start < len(order):
+            chosen = order[start : start + width]
+            start, width = start + width, 2 * width
+            chosen = chosen[bounds[chosen] >= self.least()]
+            if len(chosen) == 0:
+                return
+            best = self._index.best_steps(ranked.refs[chosen], self._state, self._state_key)
+            self._refs = np.concatenate([self._refs, ranked.refs[chosen]])
+            self._scores = np.concatenate([self._scores, ranked.scores[chosen]])
+            self._steps = np.concatenate([self._steps, best.steps])
+            self._step_scores = np.concatenate([self._step_scores, best.scores])
+
+    def hits(self) -> list[Hit]:
+        """Return the k best, best first, equals in the order they came."""
+        totals = np.round((self._scores + self._step_scores) / _ROUNDING)
+        order = np.lexsort((self._refs, -totals))[: self._k]
+        names = self._index.resolve(self._refs[order])
+        return [
+            Hit(id, int(self._steps[at]), float(self._scores[at]), float(self._step_scores[at]))
+            for id, at in zip(names, order, strict=True)
+        ]
+
+
+def _without(ranked: Ranked, refs: Refs) -> Ranked:
+    """Return what is left without these trajectories."""
+    seen = np.zeros(max(ranked.refs.max(initial=0), refs.max(initial=0)) + 1, dtype=np.bool_)
+    seen[refs] = True
+    fresh = ~seen[ranked.refs]
+    return Ranked(ranked.refs[fresh], ranked.scores[fresh])
 
 
 def _kth_best(totals: Scores, k: int) -> float:

@@ -15,7 +15,8 @@ from icd_memory.columns import Growing
 
 Matrix = npt.NDArray[np.float32]
 
-DIRECTIONS = 32
+DIRECTIONS = 31
+"""With the length of the rest, a sketch is two cache lines."""
 FIRST_FIT = 4_096
 """Rows from which a basis is made; with fewer, looking at everything is as cheap."""
 
