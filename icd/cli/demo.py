@@ -24,9 +24,9 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Play all held-out households anew.")] = False,
     json: options.Json = False,
 ) -> int:
-    """Watch a small local model do household tasks: alone, with demonstrations, in the cascade; and what it costs.
+    """Watch a small local model do household tasks alone, with demonstrations and in the cascade.
 
-    Needs no key. Run again after an interruption, it goes on where it was.
+    Needs no key. Run again after an interruption, it goes on where it was. Ends with what it would have cost.
     """
     from icd.benchmark import demo as sizes
     from icd.benchmark.collect import prepare_collection
