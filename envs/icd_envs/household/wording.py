@@ -4,6 +4,9 @@ A text is compiled for the variables that are known where it stands. A condition
 & q(a, b:type)``; its solutions come in the order of its literals, each literal's facts in alphabetical order,
 and different variables stand for different objects. That order is the order of listings, so it is part of
 what an agent sees. ``not_p`` holds for the facts that an action has made false.
+
+Texts read the state. (In the published engine they see a conditional effect as if it had always happened; no
+published game has a text that reads such a fact.)
 """
 
 from __future__ import annotations
