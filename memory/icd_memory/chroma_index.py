@@ -210,6 +210,9 @@ class ChromaIndex:
         with self._lock:
             return [self._ids[ref] for ref in refs.tolist()]
 
+    def save(self) -> None:
+        """Nothing to do: Chroma keeps what it is given."""
+
     def close(self) -> None:
         """Nothing to free: the client belongs to the caller."""
 

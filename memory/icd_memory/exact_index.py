@@ -7,6 +7,7 @@ large index is mapped into memory instead of being rebuilt from the store.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from icd_memory.embedding import Vector
+from icd_memory.errors import VectorIndexError
 from icd_memory.index import (
     STATE_KEYS,
     TRAJECTORY_KEYS,
@@ -31,9 +33,14 @@ from icd_memory.index import (
 from icd_memory.index_file import read_segment, write_segment
 from icd_memory.segment import Segment
 
+_WORTH_A_FILE = 2_000
+"""Steps from which a side file is written: fewer are rebuilt from the store in a moment."""
+
 _KEPT_STAGES = 32
 """Recent first stages that are kept: an episode asks for the same one at each of its steps."""
 
+
+_log = logging.getLogger(__name__)
 
 _LOWEST = float(np.finfo(np.float32).min)
 """Less than any score, more than the -inf of what is removed or excluded."""
@@ -152,17 +159,23 @@ class ExactIndex:
             return [segment.ids[ref - offset] for (segment, offset), ref in parts]
 
     def save(self) -> None:
-        """Write the side file, if the index has one. Raises VectorIndexError when it can't be written."""
+        """Write the side file if there is one to write, something new, and enough to be worth it.
+
+        Raises VectorIndexError when it can't be written.
+        """
         with self._lock:
-            if self._file is not None:
+            if self._file is not None and self._unsaved and self.steps >= _WORTH_A_FILE:
                 write_segment(self._file, Segment.joined((self._base, self._tail)), self.embedder_id)
                 self._unsaved = 0
 
     def close(self) -> None:
-        """Write what is not yet in the side file, and let go of the vectors."""
+        """Write the side file, and let go of the vectors."""
         with self._lock:
-            if self._unsaved:
+            try:
                 self.save()
+            except VectorIndexError as error:
+                # Nothing is lost but time: the store has everything, and the next start rebuilds the index.
+                _log.warning("%s", error)
             self._base = Segment(self.dimension)
             self._tail = Segment(self.dimension)
             self._refs = {}

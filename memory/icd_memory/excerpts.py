@@ -51,15 +51,6 @@ class Excerpt:
     """Where the demonstration comes from (`Provenance.source`)."""
 
 
-def state_text(observation: str, view: str = "") -> str:
-    """Return the text by which a step is found under the state key ``observation``.
-
-    The view says what the agent knows, the observation what it just saw; without a view it is the
-    observation.
-    """
-    return f"{view.strip()}\n{observation.strip()}" if view.strip() else observation
-
-
 def window(trajectory: Trajectory, step: int, width: int) -> tuple[tuple[Step, ...], int]:
     """Return up to `width` steps on either side of a step, and the step's place among them."""
     start = max(0, step - width)

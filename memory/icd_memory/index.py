@@ -99,5 +99,8 @@ class VectorIndex(Protocol):
     def resolve(self, refs: Refs) -> list[str]:
         """Return the trajectories' ids."""
 
+    def save(self) -> None:
+        """Keep what was added in a form that opens quickly, where there is one. Raises VectorIndexError."""
+
     def close(self) -> None:
         """Free what the index holds."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -17,12 +18,13 @@ import numpy as np
 
 from icd_memory.admission import Admission, admit
 from icd_memory.embedding import CachedEmbedder, Embedder, Vector
-from icd_memory.errors import EmbedderMismatchError
+from icd_memory.errors import EmbedderMismatchError, VectorIndexError
 from icd_memory.exact_index import ExactIndex
-from icd_memory.excerpts import Excerpt, Query, state_text, window
+from icd_memory.excerpts import Excerpt, Query, window
 from icd_memory.index import TRAJECTORY_KEYS, Entry, Exclusion, TrajectoryKey, VectorIndex
 from icd_memory.rows import Status
 from icd_memory.search import Cut, Hit, find_steps, find_trajectories
+from icd_memory.situation import state_text
 from icd_memory.store import Store
 from icd_memory.trajectory import Trajectory
 
@@ -42,6 +44,8 @@ class RetrievalSettings:
     """M, the trajectories whose steps are looked at in any case; None: 6k + 10."""
     most_candidates: int = 20_000
     """How many others are considered that could still be among the best (see `icd_memory.search`)."""
+    step_weight: float = 3.0
+    """Weight of the step's score against the trajectory's in the ranking (1 in arXiv 2505.00234; docs/log.md)."""
     min_similarity: float | None = None
     """Excerpts below this `Excerpt.similarity` are refused rather than shown; None: k are always shown."""
 
@@ -134,22 +138,29 @@ class Memory:
         return admission
 
     def index_added(self, trajectories: Iterable[Trajectory]) -> None:
-        """Make demonstrations findable that were just stored by other means."""
-        by_family: dict[Family, list[Trajectory]] = {}
+        """Make demonstrations findable that were just stored by other means.
+
+        Embeds their texts, so call it outside of `Store.transaction`.
+        """
         for trajectory in trajectories:
-            by_family.setdefault(Family(trajectory.tenant, trajectory.environment), []).append(trajectory)
-        for family, members in by_family.items():
-            self.index(family).add(entries(members, self.embedder))
+            made = entries([trajectory], self.embedder)
+            with self._lock:
+                # One that is not open yet takes them from the store when it is, and finds the vectors there.
+                index = self._indexes.get(Family(trajectory.tenant, trajectory.environment))
+                if index is not None:
+                    index.add(made)
 
     def set_status(self, id: str, status: Status, reason: str) -> None:
         """Change where a trajectory stands, and whether it is found."""
         trajectory = self.store.trajectory(id)
-        index = self.index(Family(trajectory.tenant, trajectory.environment))
         self.store.set_status(id, status, reason)
         if status == "demonstration":
-            index.add(entries([trajectory], self.embedder))
-        else:
-            index.remove([id])
+            self.index_added([trajectory])
+            return
+        with self._lock:
+            index = self._indexes.get(Family(trajectory.tenant, trajectory.environment))
+            if index is not None:
+                index.remove([id])
 
     def index(self, family: Family) -> VectorIndex:
         """Return the family's index, made from the store at first use."""
@@ -212,7 +223,12 @@ class Memory:
         missing = [id for id, content in wanted.items() if held.get(id) != content]
         for start in range(0, len(missing), _BATCH):
             found = self.store.trajectories_by_id(missing[start : start + _BATCH])
-            index.add(entries([found[id] for id in missing[start : start + _BATCH]], self.embedder))
+            batch = [found[id] for id in missing[start : start + _BATCH]]
+            index.add(entries(batch, self.embedder, wanted))
+        if len(missing) >= _BATCH:
+            # A cache: when it can't be written, it is `close` that says so.
+            with suppress(VectorIndexError):
+                index.save()
 
 
 class Retriever:
@@ -238,7 +254,8 @@ class Retriever:
         first = settings.candidates or 6 * k + 10
         cut = Cut(first=max(first, k), most=max(first, settings.most_candidates))
         index = self.memory.index(Family(query.tenant, query.environment))
-        hits = find_steps(index, keys, state, query.state_key, k, cut, self._exclusion(query))
+        exclude = self._exclusion(query)
+        hits = find_steps(index, keys, state, query.state_key, k, cut, exclude, settings.step_weight)
         return self._excerpts(hits, whole=False)
 
     def _vectors(
@@ -273,13 +290,15 @@ class Retriever:
         ]
 
 
-def entries(trajectories: Collection[Trajectory], embedder: Embedder) -> list[Entry]:
+def entries(
+    trajectories: Collection[Trajectory], embedder: Embedder, content_hashes: Mapping[str, str] | None = None
+) -> list[Entry]:
     """Return what an index is given of the trajectories that have steps, embedded in one batch."""
     able = [trajectory for trajectory in trajectories if trajectory.steps]
     texts: list[str] = []
     for t in able:
         texts += [t.goal, t.category, t.plan]
-        texts += [state_text(step.observation, step.view) for step in t.steps]
+        texts += [state_text(step.observation, step.view, t.goal) for step in t.steps]
         texts += [step.reasoning for step in t.steps]
     rows = embedder.embed(texts)
     made = []
@@ -289,9 +308,8 @@ def entries(trajectories: Collection[Trajectory], embedder: Embedder) -> list[En
         goal, category, plan = rows[at : at + 3]
         observation, reasoning = np.split(rows[at + 3 : at + 3 + 2 * count], 2)
         at += 3 + 2 * count
-        made.append(
-            Entry(t.id, t.content_hash(), t.instance, t.split, goal, category, plan, observation, reasoning)
-        )
+        content = content_hashes[t.id] if content_hashes else t.content_hash()
+        made.append(Entry(t.id, content, t.instance, t.split, goal, category, plan, observation, reasoning))
     return made
 
 

@@ -60,14 +60,15 @@ def find_steps(
     k: int,
     cut: Cut,
     exclude: Exclusion,
+    step_weight: float = 1.0,
 ) -> list[Hit]:
-    """Return the k trajectories with the best sum of scores, best first, each with its best step."""
-    looked = _Looked(index, state, state_key, k)
+    """Return the k trajectories with the best weighted sum of scores, best first, each with its best step."""
+    looked = _Looked(index, state, state_key, k, step_weight)
     ranked = index.trajectories(keys, cut.first, exclude)
     looked.at(ranked)
     if len(ranked.refs) == cut.first:
         # A cosine is at most 1: a trajectory that scores less than this can't make it up by its steps.
-        others = index.contenders(keys, looked.least() - 1.0, cut.most, exclude)
+        others = index.contenders(keys, looked.least() - step_weight, cut.most, exclude)
         looked.at(_without(others, ranked.refs))
     return looked.hits()
 
@@ -76,7 +77,10 @@ class _Looked:
     """The second stage under way: the trajectories whose steps were looked at, and the k best of them so
     far."""
 
-    def __init__(self, index: VectorIndex, state: Vector, state_key: StateKey, k: int) -> None:
+    def __init__(
+        self, index: VectorIndex, state: Vector, state_key: StateKey, k: int, step_weight: float
+    ) -> None:
+        self._weight = step_weight
         self._index = index
         self._state = state
         self._state_key: StateKey = state_key
@@ -89,11 +93,13 @@ class _Looked:
     def least(self) -> float:
         """Return the sum that a trajectory needs to be among the k best."""
         missing = len(self._refs) < self._k
-        return -np.inf if missing else _kth_best(self._scores + self._step_scores, self._k) - _ROUNDING
+        return -np.inf if missing else _kth_best(self._totals(), self._k) - _ROUNDING
 
     def at(self, ranked: Ranked) -> None:
         """Look at trajectories, the highest upper bound first, until none left can be among the k best."""
-        bounds = ranked.scores + self._index.step_bounds(ranked.refs, self._state, self._state_key)
+        bounds = ranked.scores + self._weight * self._index.step_bounds(
+            ranked.refs, self._state, self._state_key
+        )
         order = np.argsort(-bounds, kind="stable")
         start, width = 0, max(self._k, _BLOCK)
         while start < len(order):
@@ -108,9 +114,12 @@ class _Looked:
             self._steps = np.concatenate([self._steps, best.steps])
             self._step_scores = np.concatenate([self._step_scores, best.scores])
 
+    def _totals(self) -> Scores:
+        return self._scores + self._weight * self._step_scores
+
     def hits(self) -> list[Hit]:
         """Return the k best, best first, equals in the order they came."""
-        totals = np.round((self._scores + self._step_scores) / _ROUNDING)
+        totals = np.round(self._totals() / _ROUNDING)
         order = np.lexsort((self._refs, -totals))[: self._k]
         names = self._index.resolve(self._refs[order])
         return [

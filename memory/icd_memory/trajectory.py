@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -70,13 +70,7 @@ class Trajectory:
 
     def content_hash(self) -> str:
         """Return the sha256 over what was done, not over ids, times or notes."""
-        body = [
-            self.environment,
-            self.task_id,
-            self.goal,
-            self.category,
-            self.plan,
-            [asdict(s) for s in self.steps],
-        ]
-        text = json.dumps(body, sort_keys=True, ensure_ascii=False)
+        steps = [[s.observation, s.action, s.reasoning, s.view, s.actor, s.reward] for s in self.steps]
+        body = [self.environment, self.task_id, self.goal, self.category, self.plan, steps]
+        text = json.dumps(body, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

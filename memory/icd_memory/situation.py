@@ -1,0 +1,27 @@
+"""The text by which a step is found: the structure of its situation, without the names that differ from task to task.
+
+What makes a demonstrated step fit is not that it was about an egg, but that the thing the task names was being carried to
+the place the task names. So entities of the form ``name number`` read ``target`` if the task sentence names them and
+``other`` if not, and lists of equals are folded. Texts without such entities stay as they are. Ours: on published
+games it raises the share of excerpts whose action fits from .69 to .93 (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import re
+
+_ENTITY = re.compile(r"\b([a-z]+) \d+\b", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+")
+_EQUALS = re.compile(r"\b(other|target)(?:, (?:and )?(?:a )?\1\b)+")
+
+
+def state_text(observation: str, view: str = "", goal: str = "") -> str:
+    """Return the text by which a step is found under the state key ``observation``.
+
+    It is made from the view, which says what the agent knows; from the observation where there is no view.
+    """
+    named = frozenset(_WORD.findall(goal.lower()))
+    masked = _ENTITY.sub(
+        lambda entity: "target" if entity.group(1).lower() in named else "other", view.strip() or observation
+    )
+    return _EQUALS.sub(r"\1", masked.replace(", ...", ""))
