@@ -220,3 +220,43 @@ def test_a_grammar_that_does_not_fit_is_refused_when_it_is_loaded(old: str, new:
     assert old in file.grammar
     with pytest.raises(GameFileError, match=problem):
         Game.load(replace(file, grammar=file.grammar.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("pddl_domain", "(holding ?a ?t) (not (in ?t ?r))", "(holding ?a) (not (in ?t ?r))"),
+        ("pddl_problem", "(at me hall)", "(at me)"),
+        ("grammar", "not_holding(a:actor, t:thing)", "not_holding(a:actor)"),
+    ],
+)
+def test_a_predicate_takes_the_same_number_of_objects_everywhere(part: str, old: str, new: str) -> None:
+    file = small_file()
+    text: str = getattr(file, part)
+    assert old in text
+    with pytest.raises(GameFileError, match=r"takes 2 objects|with 1 objects"):
+        Game.load(replace(file, **{part: text.replace(old, new)}))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["pddl_domain", "grammar", "pddl_problem"]),
+    st.integers(0, 10_000),
+    st.integers(0, 20),
+    st.sampled_from(["", "", "(", ")", "?x ", '"', "#", "{", "}"]),
+    st.randoms(use_true_random=False),
+)
+def test_a_damaged_game_plays_or_says_what_is_wrong(
+    part: str, start: int, length: int, instead: str, rng: random.Random
+) -> None:
+    file = small_file()
+    text: str = getattr(file, part)
+    start %= len(text)
+    damaged = text[:start] + instead + text[start + length :]
+    try:
+        engine = Engine(Game.load(replace(file, **{part: damaged})))
+        turn = engine.reset()
+        for _ in range(8):
+            turn = engine.step(rng.choice(turn.admissible or ("look",)))
+    except GameFileError:
+        pass

@@ -21,7 +21,7 @@ from icd_envs.household.grammar import Grammar, parse_grammar, parse_text
 from icd_envs.household.joins import Join, Universe, exists
 from icd_envs.household.naming import Entity, name_entities
 from icd_envs.household.normal_form import alternatives
-from icd_envs.household.pddl import Domain, Problem, Typed, parse_domain, parse_problem
+from icd_envs.household.pddl import Domain, Literal, Problem, Typed, literals_of, parse_domain, parse_problem
 from icd_envs.household.wording import CompiledText, Variable, Wording
 
 _INTRO = "#intro#"
@@ -114,12 +114,13 @@ class Game:
 
 
 def _compile(domain: Domain, grammar: Grammar, problem: Problem, walkthrough: tuple[str, ...]) -> Game:
+    arities = _arities(domain, problem)
     objects = tuple(dict.fromkeys(domain.constants + problem.objects))
     base = FactBase(problem.facts, domain.fluents)
     universe = Universe(objects, domain.parents)
     join = Join(base, universe)
     entities = _entities(objects, problem)
-    wording = Wording(grammar, base, universe, entities, frozenset(domain.predicates))
+    wording = Wording(grammar, base, universe, entities, arities)
     goal = alternatives(problem.goal)
     return Game(
         moves=tuple(_moves(domain, grammar, join, wording)),
@@ -130,6 +131,26 @@ def _compile(domain: Domain, grammar: Grammar, problem: Problem, walkthrough: tu
         entities=entities,
         walkthrough=walkthrough,
     )
+
+
+def _arities(domain: Domain, problem: Problem) -> dict[str, int]:
+    """Return how many objects each predicate takes. Raises `GameFileError` where uses do not agree."""
+    arities = {name: len(parameters) for name, parameters in domain.predicates.items()} | {"=": 2}
+    used = [(literal.predicate, literal.terms) for literal in _literals(domain, problem)]
+    for name, terms in (*used, *problem.facts):
+        if arities.setdefault(name, len(terms)) != len(terms):
+            raise GameFileError(f"PDDL predicate {name!r} takes {arities[name]} objects, found {terms}")
+    return arities
+
+
+def _literals(domain: Domain, problem: Problem) -> Iterator[Literal]:
+    yield from literals_of(problem.goal)
+    for action in domain.actions:
+        yield from literals_of(action.precondition)
+        for effect in action.effects:
+            yield effect.literal
+            if effect.condition is not None:
+                yield from literals_of(effect.condition)
 
 
 def _moves(domain: Domain, grammar: Grammar, join: Join, wording: Wording) -> Iterator[Move]:

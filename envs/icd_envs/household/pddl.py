@@ -125,6 +125,18 @@ class Problem:
     goal: Condition
 
 
+def literals_of(condition: Condition) -> Iterator[Literal]:
+    """Yield every literal in a condition."""
+    match condition:
+        case Literal():
+            yield condition
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from literals_of(part)
+        case Exists(_, body) | Forall(_, body):
+            yield from literals_of(body)
+
+
 def read_expression(text: str) -> list[SExpr]:
     """Read one parenthesised expression. Raises `GameFileError` when parentheses do not match."""
     text = text.lower()
@@ -161,7 +173,7 @@ def parse_domain(text: str) -> Domain:
     for section in _sections(text):
         head, body = _word(section), section[1:]
         if head == "domain":
-            name = _text(body[0])
+            name = _text(_only(section))
         elif head == ":types":
             parents = {typed.name: typed.types for typed in _typed_list(body)}
         elif head == ":predicates":
@@ -184,13 +196,13 @@ def parse_problem(text: str) -> Problem:
     for section in _sections(text):
         head, body = _word(section), section[1:]
         if head == "problem":
-            name = _text(body[0])
+            name = _text(_only(section))
         elif head == ":objects":
             objects = _typed_list(body)
         elif head == ":init":
             facts = list(_facts(body))
         elif head == ":goal":
-            goal = parse_condition(body[0])
+            goal = parse_condition(_only(section))
         elif head not in (":domain", ":requirements", ":metric"):
             raise GameFileError(f"PDDL problem section {head!r} is not supported")
     if goal is None:
@@ -210,11 +222,13 @@ def parse_condition(expression: SExpr, positive: bool = True) -> Condition:
     if head == "not":
         return parse_condition(_only(parts), not positive)
     if head == "imply":
-        given, then = parse_condition(parts[1], not positive), parse_condition(parts[2], positive)
+        left, right = _two(parts)
+        given, then = parse_condition(left, not positive), parse_condition(right, positive)
         return Or((given, then)) if positive else And((given, then))
     if head in ("exists", "forall"):
-        variables = _typed_list(_list(parts[1]))
-        body = parse_condition(parts[2], positive)
+        names, inner_body = _two(parts)
+        variables = _typed_list(_list(names))
+        body = parse_condition(inner_body, positive)
         return Exists(variables, body) if (head == "exists") == positive else Forall(variables, body)
     return Literal(head, _terms(parts), positive)
 
@@ -227,6 +241,8 @@ def _sections(text: str) -> Iterator[list[SExpr]]:
 
 
 def _action(body: list[SExpr]) -> ActionSchema:
+    if len(body) % 2 != 1:
+        raise GameFileError(f"PDDL action {body[:1]} must be a name and then keys with one value each")
     name = _text(body[0])
     fields = {_text(key): value for key, value in zip(body[1::2], body[2::2], strict=True)}
     return ActionSchema(
@@ -248,10 +264,12 @@ def _effects(
         for part in parts[1:]:
             yield from _effects(part, variables, condition)
     elif head == "forall":
-        yield from _effects(parts[2], variables + _typed_list(_list(parts[1])), condition)
+        names, body = _two(parts)
+        yield from _effects(body, variables + _typed_list(_list(names)), condition)
     elif head == "when":
-        inner = parse_condition(parts[1])
-        yield from _effects(parts[2], variables, inner if condition is None else And((condition, inner)))
+        given, body = _two(parts)
+        inner = parse_condition(given)
+        yield from _effects(body, variables, inner if condition is None else And((condition, inner)))
     elif head == "not":
         negated = _list(_only(parts))
         yield Effect(Literal(_word(negated), _terms(negated), positive=False), variables, condition)
@@ -287,6 +305,12 @@ def _typed_list(items: Iterable[SExpr]) -> tuple[Typed, ...]:
 
 def _terms(parts: list[SExpr]) -> tuple[str, ...]:
     return tuple(part if isinstance(part, str) else _text(part) for part in parts[1:])
+
+
+def _two(parts: list[SExpr]) -> tuple[SExpr, SExpr]:
+    if len(parts) != 3:
+        raise GameFileError(f"PDDL {_word(parts)!r} takes two expressions, found {len(parts) - 1}")
+    return parts[1], parts[2]
 
 
 def _only(parts: list[SExpr]) -> SExpr:

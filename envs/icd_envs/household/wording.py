@@ -84,8 +84,8 @@ class Wording:
     base: FactBase
     universe: Universe
     entities: Mapping[str, Entity]
-    predicates: frozenset[str]
-    """The predicates of the domain."""
+    arities: Mapping[str, int]
+    """The predicates of the domain, and how many objects each takes."""
     _fixed: bool = field(default=True, init=False)
     _symbols: dict[tuple[str, Scope], _Later] = field(default_factory=dict, init=False)
 
@@ -222,7 +222,7 @@ class Wording:
         return _widened(step, len(scope.variables), len(scopes[-1].variables)), scopes[-1]
 
     def _atom(self, predicate: str, variables: tuple[Variable, ...], scope: Scope, then: Step[T]) -> Step[T]:
-        self._track(predicate)
+        self._track(predicate, len(variables))
         after = scope.extended(variables)
         slots = [after.variables.index(variable) for variable in variables]
         known = len(scope.variables)
@@ -262,9 +262,11 @@ class Wording:
 
         return run
 
-    def _track(self, predicate: str) -> None:
+    def _track(self, predicate: str, arity: int) -> None:
         denied = predicate.removeprefix(NEGATED)
-        is_denial = predicate not in self.predicates and denied in self.predicates and denied != predicate
+        is_denial = predicate not in self.arities and denied in self.arities and denied != predicate
+        if self.arities.get(denied if is_denial else predicate, arity) != arity:
+            raise GameFileError(f"the text grammar asks for {predicate!r} with {arity} objects")
         self.base.declare(predicate, fluent=is_denial and self.base.is_fluent(denied))
         if self.base.is_fluent(predicate):
             self._fixed = False
