@@ -20,7 +20,9 @@ from icd.errors import ConfigurationError
 
 PolicyName = Literal["student", "teacher", "random", "copy", "unanimity", "majority"]
 
-POLICY_HELP = "student, teacher, copy, random(p), unanimity(n), majority(n, threshold), or cascade (the default one)"
+POLICY_HELP = (
+    "student, teacher, copy, random(p), unanimity(n), majority(n, threshold), or cascade (the default one)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class Guards(NamedTuple):
     """Least similarity of the best excerpt; below it the student is not trusted."""
 
 
+NO_GUARDS = Guards()
+"""The paper's method."""
+
+
 class Evidence(NamedTuple):
     """What is known when the decision is taken."""
 
@@ -107,7 +113,9 @@ def parse_policy(text: str, default: str = "unanimity(3)") -> Policy:
         args = [float(a) for a in (match.group(2) or "").split(",") if a.strip()] if match else []
         return _build(name, args)
     except (ValueError, IndexError) as error:
-        raise ConfigurationError(f"policy {text!r} is not understood ({error}); write {POLICY_HELP}") from error
+        raise ConfigurationError(
+            f"policy {text!r} is not understood ({error}); write {POLICY_HELP}"
+        ) from error
 
 
 def _build(name: str, args: list[float]) -> Policy:

@@ -136,13 +136,13 @@ def _step_text(
     head = f"Task: {context.goal}" + (f"\n{PLAN} {context.plan}" if context.plan else "")
     past = "\n".join(f"> {step.action}\n{after}" for step, after in _with_results(history, context))
     examples = _examples(context, excerpts, settings)
-    now = "\n".join(_state_lines(context.goal, context.plan, context.view, context.observation, settings))
+    now = f"Task: {context.goal}\n{context.view or context.observation}"
     if settings.show_actions and context.admissible is not None:
         now += "\nPossible: " + "; ".join(context.admissible)
     if settings.placement == "after_history":
-        order = [head if past else "", past, examples, now]
+        order = [head if context.plan or past else "", past, examples, now]
     else:
-        order = [examples, head if past else "", past, now]
+        order = [examples, head if context.plan or past else "", past, now]
     return "\n\n".join(block for block in order if block)
 
 
@@ -160,20 +160,10 @@ def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: P
         steps = known.steps[first : known.focus + settings.excerpt_after + 1]
         lines: list[str] = []
         for number, step in enumerate(steps):
-            state = _state_lines(known.goal, known.plan, step.view, step.observation, settings)
-            lines += (
-                state if number == 0 else state[-1:] if not step.view else state[2 if known.plan else 1 :]
-            )
+            lines += [f"Task: {known.goal}"] if number == 0 else []
+            lines.append(step.view or step.observation)
             if settings.reasoning and step.reasoning:
                 lines.append(f"{THINK} {step.reasoning}")
             lines.append(f"{ACT} {step.action}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
-
-
-def _state_lines(goal: str, plan: str, view: str, observation: str, settings: PromptSettings) -> list[str]:
-    lines = [f"Task: {goal}"]
-    if plan:
-        lines.append(f"{PLAN} {plan}")
-    lines.append(view or observation)
-    return lines

@@ -20,7 +20,7 @@ from icd.agreement import text_key, vote
 from icd.analogy import adapt, copied_action
 from icd.backends.base import ChatRequest
 from icd.calls import PricedModel
-from icd.cascade import Evidence, Guards, Policy, Verdict, decide, parse_policy, wants_sample
+from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, wants_sample
 from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.prompting import ACT, PromptSettings, compose, compose_plan, read_plan, read_step
@@ -34,13 +34,13 @@ class RuntimeSettings:
     """How steps are decided."""
 
     policy: Policy = field(default_factory=lambda: parse_policy("unanimity(3)"))
-    guards: Guards = Guards()
+    guards: Guards = NO_GUARDS
     k: int = 6
     """Excerpts at a step; 0: no demonstrations."""
     plan_k: int = 3
     """Demonstrations shown when the plan is drafted."""
-    student_prompt: PromptSettings = PromptSettings()
-    teacher_prompt: PromptSettings = PromptSettings()
+    student_prompt: PromptSettings = field(default_factory=PromptSettings)
+    teacher_prompt: PromptSettings = field(default_factory=PromptSettings)
     temperature: float = 0.1
     max_tokens: int = 96
     """Limit of one sample, in tokens."""
@@ -118,7 +118,7 @@ class Runtime:
         )  # fmt: skip
 
     async def plan(self, context: DecisionContext) -> Plan:
-        """Draft the plan of an episode: by the teacher where it acts alone, else by the student, with similar tasks' plans
+        """Draft an episode's plan: by the teacher where it acts alone, else by the student, with similar tasks' plans
         (arXiv 2505.00234); without any model, the nearest demonstration's plan."""
         excerpts = self._plan_excerpts(context)
         if self.settings.policy.name == "copy":
@@ -341,7 +341,7 @@ def _query(context: DecisionContext) -> Query:
         goal=context.goal,
         category=context.category,
         plan=context.plan,
-        state=state_text(context.observation, context.view),
+        state=state_text(context.observation, context.view, context.goal),
         environment=context.environment,
         tenant=context.tenant,
         instance=context.instance,
