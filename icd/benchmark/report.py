@@ -49,7 +49,7 @@ def page(summaries: Sequence[RunSummary], store: Store, now: datetime) -> str:
     )
     return environment.from_string(source).render(
         runs=[_run(summary, store) for summary in summaries],
-        columns=columns(),
+        columns=[name.removesuffix(" [95 %]") for name in columns()],
         made=f"{now:%Y-%m-%d %H:%M} UTC",
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from icd.config import Settings
+    from icd_memory.store import Store
 
 
 def resolve(config: Path | None = None, **arguments: Any) -> Settings:
@@ -59,3 +60,21 @@ def model_arguments(place: str | None, name: str | None) -> dict[str, Any] | Non
 def typed_command() -> str:
     """Return the command line of this process, as it can be typed again."""
     return shlex.join(["icd", *sys.argv[1:]])
+
+
+def open_store(config: Path | None, store: str | None) -> Store:
+    """Open the store that exists already: a command that reads makes none by a typing error.
+
+    Raises:
+        ConfigurationError: there is none.
+        MemoryStoreError: it cannot be opened.
+    """
+    from icd.errors import ConfigurationError
+    from icd_memory.store import Store
+
+    place = resolve(config, memory__store=store).memory.store
+    if "://" not in place and not Path(place).expanduser().is_file():
+        raise ConfigurationError(
+            f"there is no store at {place}: `icd collect household` makes one, or name another with --store"
+        )
+    return Store.open(place)
