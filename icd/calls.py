@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from icd.backends.base import Backend, ChatRequest, ChatResponse
 from icd.decision import CallRole, Charge
+from icd.errors import BackendError
 from icd.ledger import Budget, Price, cost, largest_usage
 
 
@@ -30,10 +31,15 @@ class PricedModel:
 
         Raises:
             BudgetError: the call could overspend; it was not made.
-            BackendError: the backend could not answer; nothing is charged.
+            BackendError: the backend could not answer; only what it says was used nevertheless is paid.
         """
         with self.budget.reserve(self.largest_cost(request), f"a {role} call") as reservation:
-            response = await self.backend.complete(request)
+            try:
+                response = await self.backend.complete(request)
+            except BackendError as error:
+                if error.usage is not None:
+                    reservation.settle(cost(error.usage, self.price))
+                raise
             paid = cost(response.usage, self.price)
             reservation.settle(paid)
         return Answer(response, Charge(role, response.model, response.usage, paid))
@@ -47,3 +53,22 @@ class PricedModel:
     def with_backend(self, backend: Backend) -> PricedModel:
         """Return the same price and budget for another backend (an expert bound to an episode)."""
         return replace(self, backend=backend)
+
+
+class Bill:
+    """The charges of one decision as they come in: what was paid is known even when no decision comes of it."""
+
+    def __init__(self) -> None:
+        self.charges: list[Charge] = []
+
+    async def ask(self, model: PricedModel, request: ChatRequest, role: CallRole) -> ChatResponse:
+        """Call a model and note what it cost; raises as `PricedModel.ask`."""
+        try:
+            answer = await model.ask(request, role)
+        except BackendError as error:
+            if error.usage is not None:
+                paid = cost(error.usage, model.price)
+                self.charges.append(Charge(role, model.backend.model, error.usage, paid))
+            raise
+        self.charges.append(answer.charge)
+        return answer.response

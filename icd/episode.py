@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from icd.backends.expert import ExpertBackend
 from icd.calls import PricedModel
 from icd.decision import DecisionContext
-from icd.runtime import Runtime
+from icd.runtime import PLAN_STEP, Runtime
 from icd_envs.base import Environment, StepResult, Task
 from icd_memory.retrieval import Excerpt
 from icd_memory.trajectory import Actor, Step
@@ -95,8 +95,8 @@ class _Known:
 
     def __init__(self, runtime: Runtime, episode_id: str) -> None:
         rows = list(runtime.store.decisions(episode_id)) if runtime.store else []
-        self._bodies = [row.body for row in sorted(rows, key=lambda row: row.step)]
-        self.plan: str | None = self._bodies[0]["plan"] if self._bodies else None
+        self._bodies = [row.body for row in sorted(rows, key=lambda row: row.step) if row.step != PLAN_STEP]
+        self.plan: str | None = rows[0].body["plan"] if rows else None
 
     def move(self, step: int) -> _Move | None:
         """Return the recorded move of a step, None from where the record ends."""
@@ -113,7 +113,12 @@ def _bound(teacher: PricedModel | None, world: Environment) -> PricedModel | Non
 
 
 def _context(
-    task: Task, result: StepResult, episode_id: str, seed: int, plan: str = "", steps: list[Step] | None = None
+    task: Task,
+    result: StepResult,
+    episode_id: str,
+    seed: int,
+    plan: str = "",
+    steps: list[Step] | None = None,
 ) -> DecisionContext:
     history = tuple(steps or ())
     return DecisionContext(

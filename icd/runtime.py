@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from icd.agreement import text_key, vote
 from icd.analogy import adapt, copied_action
 from icd.backends.base import ChatRequest
-from icd.calls import PricedModel
+from icd.calls import Bill, PricedModel
 from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, wants_sample
 from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
@@ -52,6 +53,10 @@ class RuntimeSettings:
     """When the teacher fails, act on the student's best sample instead of failing."""
 
 
+PLAN_STEP = -1
+"""The step number of the receipt of an episode's plan."""
+
+
 class Plan(NamedTuple):
     """A drafted plan and what it cost."""
 
@@ -63,7 +68,6 @@ class Sampled(NamedTuple):
     """The student's answers to one step."""
 
     samples: tuple[Candidate, ...]
-    charges: tuple[Charge, ...]
     cut: tuple[str, ...]
 
 
@@ -120,9 +124,18 @@ class Runtime:
     async def plan(self, context: DecisionContext) -> Plan:
         """Draft an episode's plan: by the teacher where it acts alone, else by the student, with similar tasks' plans
         (arXiv 2505.00234); without any model, the nearest demonstration's plan."""
+        bill = Bill()
+        with self._paid_if_it_fails(bill, context.episode_id):
+            plan = Plan(await self._draft(context, bill), tuple(bill.charges))
+        receipt_id = self._new_id()
+        body = {"plan": plan.text, "charges": [asdict(charge) for charge in plan.charges]}
+        self._store(DecisionRow(receipt_id, context.episode_id, PLAN_STEP, body, self._now()), plan.charges)
+        return plan
+
+    async def _draft(self, context: DecisionContext, bill: Bill) -> str:
         excerpts = self._plan_excerpts(context)
         if self.settings.policy.name == "copy":
-            return Plan(adapt(excerpts[0], context.goal).plan if excerpts else "", ())
+            return adapt(excerpts[0], context.goal).plan if excerpts else ""
         model = self.teacher if self.settings.policy.name == "teacher" else self.student
         assert model is not None
         prompt = compose_plan(context, excerpts, self.settings.student_prompt)
@@ -135,9 +148,8 @@ class Runtime:
             ("\n",),
             prompt.cue,
         )
-        answer = await model.ask(request, "planner")
-        self._bill(answer.charge, context.episode_id, f"{context.episode_id}:plan")
-        return Plan(read_plan(answer.response.completions[0].text), (answer.charge,))
+        response = await bill.ask(model, request, "planner")
+        return read_plan(response.completions[0].text)
 
     async def decide(self, context: DecisionContext, excerpts: Sequence[Excerpt] | None = None) -> Decision:
         """Decide one step. The receipt is durable before this returns.
@@ -150,23 +162,32 @@ class Runtime:
             BackendError: the acting model could not answer.
             BudgetError: the step cannot be paid.
         """
+        bill = Bill()
+        with self._paid_if_it_fails(bill, context.episode_id):
+            decision = await self._decide(context, excerpts, bill)
+        self._record(context, decision)
+        return decision
+
+    async def _decide(
+        self, context: DecisionContext, excerpts: Sequence[Excerpt] | None, bill: Bill
+    ) -> Decision:
         started = time.perf_counter()
         if excerpts is None:
             excerpts = self.excerpts(context)
         support = max((e.similarity for e in excerpts), default=None)
         tried = tried_here(context)
         coin = _uniform(context)
-        sampled = Sampled((), (), ())
+        sampled = Sampled((), ())
         policy = self.settings.policy
         if policy.asks_student and not (policy.name == "random" and coin < policy.p):
-            sampled = await self._sample(context, excerpts, tried)
+            sampled = await self._sample(context, excerpts, tried, bill)
         evidence = Evidence(
             [c.key for c in sampled.samples], _keys(context.admissible), tried, support, coin,
             self._teacher_affordable(context),
         )  # fmt: skip
         verdict = decide(policy, self.settings.guards, evidence)
-        act = await self._act(verdict, context, sampled.samples, excerpts, tried)
-        decision = Decision(
+        act = await self._act(verdict, context, sampled.samples, excerpts, tried, bill)
+        return Decision(
             receipt_id=self._new_id(),
             action=act.chosen.action,
             reasoning=act.chosen.reasoning,
@@ -176,12 +197,10 @@ class Runtime:
             agreement=vote(evidence.keys).share if sampled.samples else None,
             support=support,
             excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in excerpts),
-            charges=sampled.charges + act.charges,
+            charges=tuple(bill.charges),
             seconds=time.perf_counter() - started,
             cut=sampled.cut,
         )
-        self._record(context, decision)
-        return decision
 
     def excerpts(self, context: DecisionContext) -> list[Excerpt]:
         """Retrieve the excerpts that fit this step, best first."""
@@ -195,7 +214,7 @@ class Runtime:
         return self.retriever.for_plan(_query(context), self.settings.plan_k)
 
     async def _sample(
-        self, context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]
+        self, context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str], bill: Bill
     ) -> Sampled:
         """Draw samples: one request where the prompt is billed once, else one by one until the outcome is settled."""
         assert self.student is not None
@@ -209,21 +228,17 @@ class Runtime:
             settings.max_tokens, context.seed, ("\n\n",), prompt.cue, self._choices(context, tried), ACT,
         )  # fmt: skip
         samples: list[Candidate] = []
-        charges: list[Charge] = []
         while wants_sample(settings.policy, [c.key for c in samples]):
             request = replace(request, seed=context.seed + len(samples))
             try:
-                answer = await self.student.ask(request, "student")
+                response = await bill.ask(self.student, request, "student")
             except BackendError:
                 if settings.policy.name in ("student", "random"):
                     raise
                 samples += [Candidate("", None)] * request.n
                 continue
-            samples += [
-                read_step(_with_cue(prompt.cue, c.text), context) for c in answer.response.completions
-            ]
-            charges.append(answer.charge)
-        return Sampled(tuple(samples), tuple(charges), prompt.cut)
+            samples += [read_step(_with_cue(prompt.cue, c.text), context) for c in response.completions]
+        return Sampled(tuple(samples), prompt.cut)
 
     def _choices(self, context: DecisionContext, tried: frozenset[str]) -> tuple[str, ...] | None:
         if not self.settings.constrain or context.admissible is None:
@@ -255,6 +270,7 @@ class Runtime:
         samples: Sequence[Candidate],
         excerpts: Sequence[Excerpt],
         tried: frozenset[str],
+        bill: Bill,
     ) -> _Act:
         if verdict.actor == "copy":
             return _Act(verdict, _copy(context, excerpts, tried))
@@ -262,13 +278,12 @@ class Runtime:
             return _Act(verdict, _leader(samples, verdict.key))
         assert self.teacher is not None
         try:
-            answer = await self.teacher.ask(self._teacher_request(context), "teacher")
+            response = await bill.ask(self.teacher, self._teacher_request(context), "teacher")
         except (BackendError, BudgetError):
             if not (self.settings.fall_back_to_student and samples):
                 raise
             return _Act(Verdict("student", "teacher_failed", verdict.key), _leader(samples, verdict.key))
-        chosen = read_step(answer.response.completions[0].text, context)
-        return _Act(verdict, chosen, (answer.charge,))
+        return _Act(verdict, read_step(response.completions[0].text, context))
 
     def _record(self, context: DecisionContext, decision: Decision) -> None:
         if self.store is None:
@@ -282,30 +297,43 @@ class Runtime:
             "view": context.view,
         }
         row = DecisionRow(decision.receipt_id, context.episode_id, context.step, body, self._now())
-        with self.store.transaction():
-            self.store.add_decision(row)
-            for number, charge in enumerate(decision.charges):
-                self._bill(charge, context.episode_id, f"{decision.receipt_id}:{number}", decision.receipt_id)
+        self._store(row, decision.charges)
 
-    def _bill(self, charge: Charge, episode_id: str, row_id: str, decision_id: str | None = None) -> None:
+    def _store(self, row: DecisionRow, charges: Sequence[Charge]) -> None:
+        """Make a receipt and its bill durable together."""
         if self.store is None:
             return
-        usage = charge.usage
-        self.store.add_ledger(
-            [
-                LedgerRow(
-                    row_id, self.run_id, charge.role, charge.model, usage.input_tokens - usage.cached_tokens,
-                    usage.cached_tokens, usage.output_tokens, charge.cost, episode_id, decision_id,
-                    requests=usage.requests, estimated=usage.estimated,
-                )
-            ]
-        )  # fmt: skip
+        with self.store.transaction():
+            self.store.add_decision(row)
+            self.store.add_ledger(self._ledger(charges, row.episode_id, row.id, row.id))
+
+    @contextmanager
+    def _paid_if_it_fails(self, bill: Bill, episode_id: str) -> Iterator[None]:
+        """Record what was paid when no decision comes of it: the next attempt pays again."""
+        try:
+            yield
+        except BaseException:
+            if self.store is not None and bill.charges:
+                self.store.add_ledger(self._ledger(bill.charges, episode_id, self._new_id(), None))
+            raise
+
+    def _ledger(
+        self, charges: Sequence[Charge], episode_id: str, prefix: str, decision_id: str | None
+    ) -> list[LedgerRow]:
+        return [
+            LedgerRow(
+                f"{prefix}:{number}", self.run_id, charge.role, charge.model,
+                charge.usage.input_tokens - charge.usage.cached_tokens, charge.usage.cached_tokens,
+                charge.usage.output_tokens, charge.cost, episode_id, decision_id,
+                requests=charge.usage.requests, estimated=charge.usage.estimated,
+            )
+            for number, charge in enumerate(charges)
+        ]  # fmt: skip
 
 
 class _Act(NamedTuple):
     verdict: Verdict
     chosen: Candidate
-    charges: tuple[Charge, ...] = ()
 
 
 def tried_here(context: DecisionContext) -> frozenset[str]:
@@ -349,7 +377,9 @@ def _query(context: DecisionContext) -> Query:
 
 
 def _with_cue(cue: str, text: str) -> str:
-    return text if text.lstrip().lower().startswith(cue.lower()) else f"{cue}{text}"
+    """Put the cue before an answer that does not repeat it; one that begins with its action thought nothing."""
+    begins = text.lstrip().lower()
+    return text if begins.startswith((cue.lower(), ACT.lower())) else f"{cue}{text}"
 
 
 def _keys(actions: Sequence[str] | None) -> frozenset[str] | None:
