@@ -35,9 +35,10 @@ def prepare_collection(request: Request, place: Workplace) -> Experiment:
         EnvsError: the environment has no such split, or no games.
         IcdMemoryError: the store or the embedder cannot be used.
     """
-    settings, suite, store, memory = place.settings, place.suite, place.store, place.memory
+    settings, suite = place.settings, place.suite
     split = request.split or suite.splits[0]
     _refuse_test_split(split, suite)
+    store, memory = place.store, place.memory
     conditions = CollectionConditions(
         environment=request.environment,
         options=dict(request.options),

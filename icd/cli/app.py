@@ -35,9 +35,9 @@ app.add_typer(config.app, name="config")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        import icd
 
-        typer.echo(f"icd-runtime {version('icd-runtime')}")
+        typer.echo(f"icd-runtime {icd.__version__}")
         raise typer.Exit
 
 

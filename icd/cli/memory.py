@@ -114,6 +114,7 @@ def search(
     env: Annotated[str, typer.Option("--env", help="The environment.")] = "household",
     state: Annotated[str, typer.Option(help="What is seen; without it, whole demonstrations by task.")] = "",
     k: Annotated[int, typer.Option("--k", min=1, help="How many.")] = 5,
+    embedder: options.Embedder = None,
     store: options.StorePlace = None,
     config: options.Config = None,
     json: options.Json = False,
@@ -121,7 +122,7 @@ def search(
     """What the student would be shown for a task."""
     from icd_memory.retrieval import Query
 
-    with _memory(config, store) as memory:
+    with _memory(config, store, embedder) as memory:
         query = Query(goal=goal, category="", plan="", state=state, environment=env)
         finder = memory.retriever
         found = finder.for_step(query, k) if state else finder.for_plan(query, k)
@@ -142,6 +143,7 @@ def disable(
     id: Annotated[str | None, typer.Argument(metavar="[ID]", help="A trajectory's id.")] = None,
     source: Annotated[str | None, typer.Option(help="All demonstrations of this source instead.")] = None,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "taken back by hand",
+    embedder: options.Embedder = None,
     store: options.StorePlace = None,
     config: options.Config = None,
     json: options.Json = False,
@@ -149,7 +151,7 @@ def disable(
     """Take a demonstration back, or all of one source: they are kept, and never shown again."""
     if (id is None) == (source is None):
         raise typer.BadParameter("give either an ID or --source")
-    with _memory(config, store) as memory:
+    with _memory(config, store, embedder) as memory:
         if id is not None:
             ids = [id]
         else:
@@ -163,12 +165,13 @@ def disable(
 @app.command()
 def enable(
     id: Identity,
+    embedder: options.Embedder = None,
     store: options.StorePlace = None,
     config: options.Config = None,
     json: options.Json = False,
 ) -> int:
     """Show a disabled demonstration again."""
-    with _memory(config, store) as memory:
+    with _memory(config, store, embedder) as memory:
         admission = memory.store.admission(id)
         if admission.status != "disabled":
             say(f"{id} is not disabled but {admission.status}: {admission.reason}")
@@ -180,7 +183,10 @@ def enable(
 
 @app.command()
 def rebuild(
-    store: options.StorePlace = None, config: options.Config = None, json: options.Json = False
+    embedder: options.Embedder = None,
+    store: options.StorePlace = None,
+    config: options.Config = None,
+    json: options.Json = False,
 ) -> None:
     """Make the index anew from the store."""
     import shutil
@@ -191,7 +197,7 @@ def rebuild(
     folder = index_folder(resolve(config, memory__store=store).memory.store)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-    with _memory(config, store) as memory:
+    with _memory(config, store, embedder) as memory:
         _index_all(memory, json)
 
 
