@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 
 from icd.agreement import text_key
 from icd.decision import DecisionContext
@@ -20,23 +19,30 @@ from icd_memory.trajectory import Step
 
 _WORD = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\s\d+\b")
+_MOST_NAMES = 2
+"""Task sentences that differ in more words are built differently, not just about other things."""
 
 
 def correspondence(theirs: str, ours: str) -> dict[str, str]:
     """Return which words of their task sentence stand for which of ours; empty if the sentences are built differently.
 
-    Where two names swap their places, so do the words, so that no two names fall together.
+    It is a one-to-one change of names: where a name of theirs is already taken by one of ours, that one gives way.
     """
     a, b = _WORD.findall(theirs.lower()), _WORD.findall(ours.lower())
+    if len(a) != len(b):
+        return {}
     names: dict[str, str] = {}
-    for tag, i, j, k, m in SequenceMatcher(a=a, b=b, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        if tag != "replace" or j - i != m - k:
+    for old, new in zip(a, b, strict=True):
+        if names.setdefault(old, new) != new:
             return {}
-        names.update(zip(a[i:j], b[k:m], strict=True))
-    for old, new in list(names.items()):
-        names.setdefault(new, old)
+    names = {old: new for old, new in names.items() if old != new}
+    if len(names) > _MOST_NAMES or len(set(names.values())) < len(names):
+        return {}
+    for start in [old for old in names if old not in names.values()]:
+        end = names[start]
+        while end in names:
+            end = names[end]
+        names[end] = start
     return names
 
 
