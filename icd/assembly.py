@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from icd.backends import make_backend
 from icd.calls import PricedModel
 from icd.cascade import Guards, parse_policy
-from icd.config import MemorySettings, Settings
+from icd.config import BackendSettings, MemorySettings, Settings
 from icd.errors import ConfigurationError, MissingExtraError, ModelFilesError
 from icd.ledger import Budget
 from icd.prices import Price, PriceTable
@@ -183,16 +183,26 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
     """Return how steps are decided, by the settings."""
     retrieval = settings.retrieval
     prompt = PromptSettings(
-        placement=retrieval.placement, excerpt_before=retrieval.window, excerpt_after=retrieval.window
+        placement=retrieval.placement,
+        excerpt_before=retrieval.window,
+        excerpt_after=retrieval.window,
+        show_actions=_told_in_words(settings.student),
     )
     return RuntimeSettings(
         policy=parse_policy(settings.policy),
         guards=guards(settings),
         k=retrieval.k,
         student_prompt=prompt,
+        teacher_prompt=PromptSettings(history_steps=settings.teacher.history),
+        teacher_prompt=PromptSettings(show_actions=_told_in_words(settings.teacher)),
         temperature=settings.student.temperature,
         max_tokens=settings.student.max_tokens,
     )
+
+
+def _told_in_words(seat: BackendSettings) -> bool:
+    """Say whether a model has to read the possible actions, since its backend cannot be held to them."""
+    return seat.kind == "openai" and seat.guided is None
 
 
 def guards(settings: Settings) -> Guards:

@@ -101,6 +101,9 @@ class BackendSettings(_Section):
     """Of sampling. The paper's value; small models agree with themselves at it."""
     max_tokens: int = Field(default=128, ge=1)
     """Limit of one answer, in tokens."""
+    history: int | None = Field(default=None, ge=0, examples=[0])
+    """Latest steps of the episode that its prompts show; left out: all. Where the environment keeps a view of what the
+    agent knows, small models do best with 0."""
     context: int | None = Field(default=None, ge=256, examples=[32768])
     """The model's window, in tokens; longer prompts are cut. Left out: 4096 for models on this machine (a
     larger one takes more memory), 8192 for endpoints."""
@@ -175,6 +178,8 @@ class RetrievalSettings(_Section):
     """Steps shown before and after the best one."""
     min_similarity: float = Field(default=0.0, ge=-1, le=1)
     """Excerpts below it are refused rather than filling k."""
+    adapt_names: bool = True
+    """Fill the present task's names into excerpts of tasks that are built alike."""
     placement: Placement = "after_history"
     """Where excerpts stand: after_history (keeps prompt caches valid), before_history, or sticky (those of
     the first step, kept)."""

@@ -37,7 +37,7 @@ def demo(
     from icd.cli.run import show
     from icd.cli.settings import typed_command
 
-    fetch_models((sizes.STUDENT, sizes.EMBEDDER), yes)
+    fetch_models(sizes.FETCHED, yes)
     place = Workplace(sizes.demo_settings(store), sizes.ENVIRONMENT)
     command = typed_command()
     try:
