@@ -23,7 +23,7 @@ class Vote(NamedTuple):
 
 def text_key(action: str) -> str | None:
     """Return the canonical form of a text action: case and spaces do not count; None for an empty one."""
-    return " ".join(action.lower().split()).rstrip(".") or None
+    return " ".join(action.lower().split()).rstrip(". ") or None
 
 
 def vote(keys: Sequence[str | None]) -> Vote:

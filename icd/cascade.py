@@ -42,9 +42,9 @@ class Policy:
             case "unanimity":
                 return f"unanimity({self.n})"
             case "majority":
-                return f"majority({self.n}, {self.threshold:g})"
+                return f"majority({self.n}, {_number(self.threshold)})"
             case "random":
-                return f"random({self.p:g})"
+                return f"random({_number(self.p)})"
         return self.name
 
     @property
@@ -56,6 +56,12 @@ class Policy:
     def votes_needed(self) -> int:
         """Equal samples that settle for the student."""
         return max(1, math.ceil(round(self.threshold * self.n, 9)))
+
+
+def _number(value: float) -> str:
+    """Return the shortest text that reads back as the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 class Guards(NamedTuple):
