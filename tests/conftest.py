@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from icd.backends.network import allow_only_loopback
 
 allow_only_loopback()
+
+# The first example of a property pays for imports, and a busy machine is no failure.
+settings.register_profile("icd", deadline=None)
+settings.load_profile("icd")
 
 _TEST_SWITCHES = {"ICD_ALLOW_NETWORK", "ICD_ALFWORLD_PACK", "ICD_TEST_POSTGRES", "ICD_MODELS_DIR"}
 

@@ -1,0 +1,78 @@
+"""Intervals against published values and against simple truths."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icd.benchmark.statistics import Interval, mean, paired_difference, ratio, success_share, wilson
+
+shares = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
+
+
+def columns(pairs: list[tuple[bool, bool]]) -> tuple[list[list[float]], list[list[float]]]:
+    return [[float(a)] for a, _ in pairs], [[float(b)] for _, b in pairs]
+
+
+def test_wilson_against_newcombes_table() -> None:
+    # Newcombe 1998, Statistics in Medicine 17: 81 of 263, and 0 of 20.
+    assert wilson(81, 263) == pytest.approx((0.3080, 0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.0, 0.1611), abs=5e-5)
+
+
+@given(shares)
+def test_wilson_holds_its_share(share: tuple[int, int]) -> None:
+    found = wilson(*share)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    mirrored = wilson(share[1] - share[0], share[1])
+    assert mirrored.low == pytest.approx(1 - found.high)
+
+
+def test_no_trials_say_nothing() -> None:
+    found = wilson(0, 0)
+    assert math.isnan(found.value)
+    assert found[1:] == (0.0, 1.0)
+    with pytest.raises(ValueError, match="3 successes of 2"):
+        wilson(3, 2)
+
+
+def test_paired_difference_against_newcombes_table() -> None:
+    # Newcombe 1998, Statistics in Medicine 17: 2635, method 10: 36, 12, 2, 0 pairs.
+    rows = [(True, True)] * 36 + [(True, False)] * 12 + [(False, True)] * 2
+    assert paired_difference(*columns(rows)) == pytest.approx((0.2, 0.0569, 0.3404), abs=5e-4)
+
+
+@given(pairs)
+def test_paired_difference_is_antisymmetric(rows: list[tuple[bool, bool]]) -> None:
+    first, second = columns(rows)
+    forth, back = paired_difference(first, second), paired_difference(second, first)
+    assert back == pytest.approx((-forth.value, -forth.high, -forth.low))
+    assert -1 <= forth.low <= forth.value <= forth.high <= 1
+
+
+def test_paired_difference_of_the_same_has_a_width() -> None:
+    found = paired_difference(*columns([(True, True)] * 8))
+    assert found.value == 0
+    assert found.low < 0 < found.high
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=20))
+def test_a_mean_lies_in_its_interval(values: list[float]) -> None:
+    found = mean([[value] for value in values])
+    assert found.low - 1e-9 <= found.value <= found.high + 1e-9
+    assert mean([[value] for value in values]) == found
+
+
+def test_episodes_of_one_task_are_not_independent() -> None:
+    ten_tasks = [[1.0]] * 5 + [[0.0]] * 5
+    often = [group * 20 for group in ten_tasks]
+    assert success_share(often).high - success_share(often).low > 0.5
+
+
+def test_a_ratio_is_resampled_as_pairs() -> None:
+    assert ratio([[1.0], [10.0]], [[2.0], [20.0]]) == Interval(0.5, 0.5, 0.5)
+    assert math.isnan(ratio([[1.0]], [[0.0]]).value)
