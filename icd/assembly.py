@@ -184,6 +184,8 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
     retrieval = settings.retrieval
     prompt = PromptSettings(
         placement=retrieval.placement,
+        history_steps=settings.student.history,
+        adapt_names=retrieval.adapt_names,
         excerpt_before=retrieval.window,
         excerpt_after=retrieval.window,
         show_actions=_told_in_words(settings.student),
@@ -193,8 +195,9 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         guards=guards(settings),
         k=retrieval.k,
         student_prompt=prompt,
-        teacher_prompt=PromptSettings(history_steps=settings.teacher.history),
-        teacher_prompt=PromptSettings(show_actions=_told_in_words(settings.teacher)),
+        teacher_prompt=PromptSettings(
+            history_steps=settings.teacher.history, show_actions=_told_in_words(settings.teacher)
+        ),
         temperature=settings.student.temperature,
         max_tokens=settings.student.max_tokens,
     )
