@@ -24,18 +24,17 @@ from icd_memory.errors import IndexUnavailableError, VectorIndexError
 from icd_memory.index import (
     STATE_KEYS,
     TRAJECTORY_KEYS,
-    BestSteps,
     Entry,
     Exclusion,
-    Ranked,
-    Refs,
-    Scores,
+    Hit,
     StateKey,
+    StepQuery,
     TrajectoryKey,
 )
 
 _BATCH = 2_000
-_MOST = 1_000
+_SPARE = 32
+"""Fetched beyond what is asked for, in place of what is excluded."""
 _SPACE = {"hnsw": {"space": "ip", "ef_construction": 200, "ef_search": 400}}
 
 
@@ -67,7 +66,6 @@ class ChromaIndex:
         self.embedder_id = embedder.id
         self.dimension = embedder.dimension
         self._lock = threading.RLock()
-        self._ids: list[str] = []
         self._refs: dict[str, int] = {}
         self._steps: dict[str, int] = {}
         about = {"tenant": tenant, "environment": environment, "embedder": embedder.id}
@@ -88,13 +86,13 @@ class ChromaIndex:
             return int(self._trajectories.count())
 
     def contents(self) -> dict[str, str]:
-        """Return the content hash of each trajectory by id."""
+        """Return the version of each trajectory by id."""
         found: dict[str, str] = {}
         while True:
             with _boundary("list its contents"):
                 page = self._trajectories.get(include=["metadatas"], limit=_BATCH, offset=len(found))
             self._learn(page["ids"], page["metadatas"])
-            found.update({id: about["content_hash"] for id, about in _pairs(page["ids"], page["metadatas"])})
+            found.update({id: about["version"] for id, about in _pairs(page["ids"], page["metadatas"])})
             if len(page["ids"]) < _BATCH:
                 return found
 
@@ -114,7 +112,7 @@ class ChromaIndex:
             # Last: a trajectory that can be found has all its steps, even if this process is killed now.
             abouts = [
                 {
-                    "content_hash": entry.content_hash,
+                    "version": entry.version,
                     "instance": entry.instance,
                     "split": entry.split,
                     "steps": len(entry.observation),
@@ -146,19 +144,45 @@ class ChromaIndex:
                 for part in _batches(len(steps)):
                     collection.delete(ids=steps[part])
 
-    def trajectories(self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion) -> Ranked:
-        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came."""
-        return self.contenders(keys, -np.inf, limit, exclude)
+    def find_trajectories(
+        self, keys: Mapping[TrajectoryKey, Vector], k: int, exclude: Exclusion
+    ) -> list[Hit]:
+        """Return the k best trajectories by their mean cosine over `keys`, equals in the order they came."""
+        ranked = sorted(self._by_keys(keys, k, exclude).items(), key=lambda found: -round(found[1], 5))
+        return [Hit(id, 0, score, 0.0) for id, score in ranked[: max(0, k)]]
 
-    def contenders(
-        self, keys: Mapping[TrajectoryKey, Vector], least: float, limit: int, exclude: Exclusion
-    ) -> Ranked:
-        """Return the trajectories that score at least `least`, best first; of more than 1,000 the best."""
-        limit = min(limit, _MOST)
+    def find_steps(self, query: StepQuery, k: int, candidates: int) -> list[Hit]:
+        """Return the k best trajectories by their best step, equals in the order they came.
+
+        Looks at the steps of the best `candidates` by the keys.
+        """
+        if k < 1:
+            return []
+        scores = self._by_keys(query.keys, candidates, query.exclude)
+        hits = [
+            Hit(id, step, scores[id], found)
+            for id, (step, found) in self._best_steps(list(scores), query.state, query.state_key).items()
+        ]
+
+        def total(hit: Hit) -> float:
+            return hit.trajectory_score + query.step_weight * hit.step_score
+
+        return sorted(hits, key=lambda hit: -round(total(hit), 5))[:k]
+
+    def save(self) -> None:
+        """Nothing to do: Chroma keeps what it is given."""
+
+    def close(self) -> None:
+        """Nothing to free: the client belongs to the caller."""
+
+    def _by_keys(
+        self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion
+    ) -> dict[str, float]:
+        """Return up to `limit` best trajectories by their mean cosine over `keys`, in the order they came."""
         blank = np.zeros(self.dimension, dtype=np.float32)
         wanted = np.concatenate([keys.get(key, blank) for key in TRAJECTORY_KEYS]) / max(1, len(keys))
         total = len(self)
-        fetch = min(total, limit + 32)
+        fetch = min(total, limit + _SPARE)
         while limit > 0 and fetch > 0:
             with _boundary("search"):
                 answer = self._trajectories.query(
@@ -167,62 +191,42 @@ class ChromaIndex:
             ids, abouts, distances = (answer[part][0] for part in ("ids", "metadatas", "distances"))
             self._learn(ids, abouts)
             kept = [
-                (1.0 - distance, self._refs[id])
+                (id, 1.0 - distance)
                 for id, about, distance in zip(ids, abouts, distances, strict=True)
                 if about["instance"] not in exclude.instances and about["split"] not in exclude.splits
             ]
-            if len(kept) >= limit or fetch >= total or 1.0 - distances[-1] < least:
-                kept = [found for found in kept if found[0] >= least]
-                kept.sort(key=lambda found: (-found[0], found[1]))
-                return Ranked(
-                    np.asarray([ref for _, ref in kept[:limit]], dtype=np.int64),
-                    np.asarray([score for score, _ in kept[:limit]], dtype=np.float32),
-                )
+            # Filtered here and not by Chroma: its filters cost tens of milliseconds in a large collection.
+            if len(kept) >= limit or fetch >= total:
+                kept = sorted(kept, key=lambda found: (-round(found[1], 5), self._refs[found[0]]))[:limit]
+                return dict(sorted(kept, key=lambda found: self._refs[found[0]]))
             fetch = min(total, 2 * fetch)
-        return Ranked(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+        return {}
 
-    def step_bounds(self, refs: Refs, vector: Vector, state_key: StateKey) -> Scores:
-        """Return 1 for each trajectory: Chroma knows no better bound without reading the steps."""
-        return np.ones(len(refs), dtype=np.float32)
-
-    def best_steps(self, refs: Refs, vector: Vector, state_key: StateKey) -> BestSteps:
-        """Return each trajectory's best step by cosine; of equals the first."""
-        names = self.resolve(refs)
+    def _best_steps(
+        self, names: Sequence[str], vector: Vector, state_key: StateKey
+    ) -> dict[str, tuple[int, float]]:
+        """Return each trajectory's best step, the first of equals, and its cosine."""
         ids = [_step_id(id, step) for id in names for step in range(self._steps[id])]
         rows: dict[str, Any] = {}
         for part in _batches(len(ids)):
             with _boundary("read steps"):
                 page = self._states[state_key].get(ids=ids[part], include=["embeddings"])
             rows.update(zip(page["ids"], page["embeddings"], strict=True))
-        steps = np.zeros(len(names), dtype=np.int64)
-        scores = np.full(len(names), -1.0, dtype=np.float32)
-        for at, id in enumerate(names):
+        best = {}
+        for id in names:
             held = [rows.get(_step_id(id, step)) for step in range(self._steps[id])]
-            if any(row is None for row in held):
-                continue  # removed by another process just now
-            found = np.asarray(held, dtype=np.float32) @ vector
-            steps[at] = np.argmax(found)
-            scores[at] = found[steps[at]]
-        return BestSteps(steps, scores)
-
-    def resolve(self, refs: Refs) -> list[str]:
-        """Return the trajectories' ids."""
-        with self._lock:
-            return [self._ids[ref] for ref in refs.tolist()]
-
-    def save(self) -> None:
-        """Nothing to do: Chroma keeps what it is given."""
-
-    def close(self) -> None:
-        """Nothing to free: the client belongs to the caller."""
+            if all(row is not None for row in held):  # else another process removed it just now
+                found = np.asarray(held, dtype=np.float32) @ vector
+                step = int(np.argmax(np.round(found, 5)))
+                best[id] = (step, float(found[step]))
+        return best
 
     def _learn(self, ids: Sequence[str], abouts: Sequence[Mapping[str, Any]]) -> None:
-        """Give trajectories that were not met before a ref each."""
+        """Number trajectories in the order they are met."""
         with self._lock:
             for id, about in _pairs(ids, abouts):
                 if id not in self._refs:
-                    self._refs[id] = len(self._ids)
-                    self._ids.append(id)
+                    self._refs[id] = len(self._refs)
                 self._steps[id] = int(about["steps"])
 
 

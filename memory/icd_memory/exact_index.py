@@ -1,8 +1,11 @@
-"""The exact vector index in process: every similarity that can matter is computed, nothing is approximated.
+"""The exact vector index in process: the result is that of comparing with every step.
 
-Steps lie together by trajectory, so that the second stage reads short contiguous slices: 3 KB a step at 384
-dimensions. Goals, categories and plans repeat across trajectories and are kept once each. With a side file, a
-large index is mapped into memory instead of being rebuilt from the store.
+It looks at every step, but not at every vector. Goals, plans and situations repeat across trajectories and
+are kept once each, so most of the work is done once a text and not once a step; where texts don't repeat,
+short sketches bound the cosines from above, and only what could still be among the best is computed in full.
+So no cut to the M best trajectories (arXiv 2505.00234) is needed, and nothing is lost to it.
+
+With a side file, a large index is mapped into memory instead of being rebuilt from the store.
 """
 
 from __future__ import annotations
@@ -16,44 +19,43 @@ from typing import NamedTuple
 
 import numpy as np
 
+from icd_memory.best import LOWEST, Best
 from icd_memory.embedding import Vector
 from icd_memory.errors import VectorIndexError
 from icd_memory.index import (
+    ROUNDING,
     STATE_KEYS,
     TRAJECTORY_KEYS,
-    BestSteps,
     Entry,
     Exclusion,
-    Ranked,
+    Hit,
     Refs,
     Scores,
-    StateKey,
+    StepQuery,
     TrajectoryKey,
 )
 from icd_memory.index_file import read_segment, write_segment
-from icd_memory.segment import Segment
+from icd_memory.segment import Search, Segment
 
 _WORTH_A_FILE = 2_000
 """Steps from which a side file is written: fewer are rebuilt from the store in a moment."""
 
-_KEPT_STAGES = 32
-"""Recent first stages that are kept: an episode asks for the same one at each of its steps."""
+_KEPT = 32
+"""Recent results of trajectory keys that are kept: an episode asks for the same at each of its steps."""
 
+_FIRST_LOOK = 64
+"""Trajectories whose steps are looked at first, the best by their keys."""
 
 _log = logging.getLogger(__name__)
 
-_LOWEST = float(np.finfo(np.float32).min)
-"""Less than any score, more than the -inf of what is removed or excluded."""
 
-
-class _FirstStage(NamedTuple):
-    """What the first stage found, kept because it depends on nothing but the keys and what the index
-    holds."""
+class _ByKeys(NamedTuple):
+    """What trajectory keys say; it depends on nothing but them and what the index holds."""
 
     scores: Scores
     """The mean cosine of every trajectory by ref; -inf where removed or excluded."""
-    best: dict[int, Ranked]
-    """The ranking by its limit."""
+    first: Refs
+    """The best of them, best first."""
 
 
 class ExactIndex:
@@ -70,7 +72,7 @@ class ExactIndex:
         self._lock = threading.RLock()
         self._refs = {id: ref for ref, id in enumerate(self._base.ids)}
         self._unsaved = 0
-        self._stages: OrderedDict[object, _FirstStage] = OrderedDict()
+        self._recent: OrderedDict[object, _ByKeys] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -86,10 +88,10 @@ class ExactIndex:
         return self._unsaved
 
     def contents(self) -> dict[str, str]:
-        """Return the content hash of each trajectory by id."""
+        """Return the version of each trajectory by id."""
         with self._lock:
-            hashes = [*self._base.content_hashes, *self._tail.content_hashes]
-            return {id: hashes[ref] for id, ref in self._refs.items()}
+            versions = [*self._base.versions, *self._tail.versions]
+            return {id: versions[ref] for id, ref in self._refs.items()}
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Add trajectories; those whose id is there already are left as they are."""
@@ -98,13 +100,13 @@ class ExactIndex:
                 if entry.id in self._refs:
                     continue
                 self._tail.append(
-                    (entry.id, entry.content_hash, entry.instance, entry.split),
+                    (entry.id, entry.version, entry.instance, entry.split),
                     np.stack([entry.goal, entry.category, entry.plan]),
                     (entry.observation, entry.reasoning),
                 )
                 self._refs[entry.id] = len(self._base) + len(self._tail) - 1
                 self._unsaved += 1
-            self._changed()
+            self._recent.clear()
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove trajectories; unknown ids are ignored."""
@@ -115,48 +117,45 @@ class ExactIndex:
                     segment, offset = self._segment(ref)
                     segment.alive[ref - offset] = False
                     self._unsaved += 1
-            self._changed()
+            self._recent.clear()
 
-    def trajectories(self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion) -> Ranked:
-        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came."""
-        stage = self._first_stage(keys, exclude)
-        if limit not in stage.best:
-            stage.best[limit] = _best(stage.scores, limit)
-        return stage.best[limit]
-
-    def contenders(
-        self, keys: Mapping[TrajectoryKey, Vector], least: float, limit: int, exclude: Exclusion
-    ) -> Ranked:
-        """Return, in any order, the trajectories that score at least `least`; the best if more than
-        `limit`."""
-        scores = self._first_stage(keys, exclude).scores
-        refs = np.flatnonzero(scores >= max(least, _LOWEST))
-        return Ranked(refs, scores[refs]) if len(refs) <= limit else _best(scores, limit)
-
-    def step_bounds(self, refs: Refs, vector: Vector, state_key: StateKey) -> Scores:
-        """Return for each trajectory a number that none of its steps' cosines exceeds."""
-        number = STATE_KEYS.index(state_key)
-        bounds = np.empty(len(refs), dtype=np.float32)
+    def find_trajectories(
+        self, keys: Mapping[TrajectoryKey, Vector], k: int, exclude: Exclusion
+    ) -> list[Hit]:
+        """Return the k best trajectories by their mean cosine over `keys`, equals in the order they came."""
         with self._lock:
-            for segment, chosen, offset in self._parts(refs):
-                bounds[chosen] = segment.step_bounds(refs[chosen] - offset, vector, number)
-        return bounds
+            scores, first = self._by_keys(keys, exclude)
+            refs = first[:k] if k <= _FIRST_LOOK else _best(scores, k)
+            return [Hit(self._id(ref), 0, float(scores[ref]), 0.0) for ref in refs.tolist()]
 
-    def best_steps(self, refs: Refs, vector: Vector, state_key: StateKey) -> BestSteps:
-        """Return each trajectory's best step by cosine; of equals the first."""
-        number = STATE_KEYS.index(state_key)
-        steps = np.empty(len(refs), dtype=np.int64)
-        scores = np.empty(len(refs), dtype=np.float32)
-        with self._lock:
-            for segment, chosen, offset in self._parts(refs):
-                steps[chosen], scores[chosen] = segment.best_steps(refs[chosen] - offset, vector, number)
-        return BestSteps(steps, scores)
+    def find_steps(self, query: StepQuery, k: int, candidates: int) -> list[Hit]:
+        """Return the k best trajectories by their best step, equals in the order they came.
 
-    def resolve(self, refs: Refs) -> list[str]:
-        """Return the trajectories' ids."""
+        `candidates` is not used: every trajectory is one.
+        """
+        if k < 1:
+            return []
         with self._lock:
-            parts = [(self._segment(ref), ref) for ref in refs.tolist()]
-            return [segment.ids[ref - offset] for (segment, offset), ref in parts]
+            scores, first = self._by_keys(query.keys, query.exclude)
+            if len(first) == 0:
+                return []
+            best = Best(k)
+            searches = [
+                (segment, self._search(query, scores, float(scores[first[0]]), segment))
+                for segment in (self._base, self._tail)
+                if len(segment)
+            ]
+            for segment, search in searches:
+                mine = first[(first >= search.offset) & (first < search.offset + len(segment))]
+                segment.take_all(mine - search.offset, search, best)
+            for segment, search in searches:
+                segment.search(search, best)
+            return [
+                Hit(self._id(ref), step, float(scores[ref]), float(score))
+                for ref, step, score in zip(
+                    best.refs.tolist(), best.steps.tolist(), best.scores.tolist(), strict=True
+                )
+            ]
 
     def save(self) -> None:
         """Write the side file if there is one to write, something new, and enough to be worth it.
@@ -179,52 +178,47 @@ class ExactIndex:
             self._base = Segment(self.dimension)
             self._tail = Segment(self.dimension)
             self._refs = {}
-            self._changed()
+            self._recent.clear()
 
-    def _first_stage(self, keys: Mapping[TrajectoryKey, Vector], exclude: Exclusion) -> _FirstStage:
+    def _by_keys(self, keys: Mapping[TrajectoryKey, Vector], exclude: Exclusion) -> _ByKeys:
+        """Return what the keys say of the trajectories, from memory if they were asked for lately."""
         numbered = {TRAJECTORY_KEYS.index(key): vector for key, vector in keys.items()}
         asked = (tuple((number, vector.tobytes()) for number, vector in numbered.items()), exclude)
-        with self._lock:
-            if asked not in self._stages:
-                scores = [
-                    part.trajectory_scores(numbered, exclude.instances, exclude.splits)
-                    for part in (self._base, self._tail)
-                ]
-                self._stages[asked] = _FirstStage(np.concatenate(scores), {})
-            self._stages.move_to_end(asked)
-            if len(self._stages) > _KEPT_STAGES:
-                self._stages.popitem(last=False)
-            return self._stages[asked]
+        if asked not in self._recent:
+            parts = (self._base, self._tail)
+            scores = np.concatenate(
+                [part.trajectory_scores(numbered, exclude.instances, exclude.splits) for part in parts]
+            )
+            self._recent[asked] = _ByKeys(scores, _best(scores, _FIRST_LOOK))
+        self._recent.move_to_end(asked)
+        if len(self._recent) > _KEPT:
+            self._recent.popitem(last=False)
+        return self._recent[asked]
 
-    def _changed(self) -> None:
-        self._stages.clear()
+    def _search(self, query: StepQuery, scores: Scores, highest: float, segment: Segment) -> Search:
+        offset = 0 if segment is self._base else len(self._base)
+        return Search(
+            vector=query.state,
+            state=STATE_KEYS.index(query.state_key),
+            weight=query.step_weight,
+            scores=scores[offset : offset + len(segment)],
+            highest=highest,
+            offset=offset,
+        )
+
+    def _id(self, ref: int) -> str:
+        segment, offset = self._segment(ref)
+        return segment.ids[ref - offset]
 
     def _segment(self, ref: int) -> tuple[Segment, int]:
         border = len(self._base)
         return (self._base, 0) if ref < border else (self._tail, border)
 
-    def _parts(self, refs: Refs) -> list[tuple[Segment, slice | Refs, int]]:
-        """Return each segment that has some of the refs, with their places among them and its first ref."""
-        border = len(self._base)
-        if len(refs) == 0:
-            return []
-        if refs.max() < border:
-            return [(self._base, slice(None), 0)]
-        if refs.min() >= border:
-            return [(self._tail, slice(None), border)]
-        before, after = np.flatnonzero(refs < border), np.flatnonzero(refs >= border)
-        return [(self._base, before, 0), (self._tail, after, border)]
 
-
-def _best(scores: Scores, limit: int) -> Ranked:
-    """Return the `limit` best that are not -inf, best first, equals by position."""
-    if limit < len(scores):
-        border = np.partition(scores, len(scores) - limit)[len(scores) - limit] if limit > 0 else np.inf
-        above = np.flatnonzero(scores > border)
-        level = np.flatnonzero(scores == border)[: max(0, limit - len(above))]
-        refs = np.sort(np.concatenate([above, level]))
-    else:
-        refs = np.arange(len(scores))
-    refs = refs[scores[refs] >= _LOWEST]
-    refs = refs[np.argsort(-scores[refs], kind="stable")]
-    return Ranked(refs, scores[refs])
+def _best(scores: Scores, k: int) -> Refs:
+    """Return the k best that are not -inf, best first, equals in order."""
+    if k < 1:
+        return np.empty(0, dtype=np.int64)
+    least = np.partition(scores, len(scores) - k)[len(scores) - k] if k < len(scores) else LOWEST
+    refs = np.flatnonzero(scores >= max(float(least) - ROUNDING, LOWEST))
+    return refs[np.argsort(-np.round(scores[refs] / ROUNDING), kind="stable")[:k]]

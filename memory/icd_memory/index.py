@@ -23,13 +23,17 @@ Scores = npt.NDArray[np.float32]
 TRAJECTORY_KEYS: tuple[TrajectoryKey, ...] = ("goal", "category", "plan")
 STATE_KEYS: tuple[StateKey, ...] = ("observation", "reasoning")
 
+ROUNDING = 1e-5
+"""Totals nearer than this are equal: the last bits of a dot product depend on its place in memory."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """What an index is given of one trajectory: vectors (zero where a text is blank), and what filters it."""
 
     id: str
-    content_hash: str
+    version: str
+    """What the vectors were made from; a trajectory of another version is to be added anew."""
     instance: str
     split: str
     goal: Vector
@@ -49,18 +53,25 @@ class Exclusion:
     splits: frozenset[str] = frozenset()
 
 
-class Ranked(NamedTuple):
-    """Trajectories and their scores. A ref names a trajectory in this index while it is open."""
+@dataclass(frozen=True, slots=True, eq=False)
+class StepQuery:
+    """What the steps of trajectories are compared with."""
 
-    refs: Refs
-    scores: Scores
+    keys: Mapping[TrajectoryKey, Vector]
+    state: Vector
+    state_key: StateKey
+    step_weight: float = 1.0
+    """A step ranks by its trajectory's mean cosine over the keys plus this times its own cosine."""
+    exclude: Exclusion = Exclusion()
 
 
-class BestSteps(NamedTuple):
-    """The best step of each asked trajectory, in the order asked."""
+class Hit(NamedTuple):
+    """One found trajectory and the step of it that fits best."""
 
-    steps: npt.NDArray[np.int64]
-    scores: Scores
+    trajectory_id: str
+    step: int
+    trajectory_score: float
+    step_score: float
 
 
 class VectorIndex(Protocol):
@@ -72,7 +83,7 @@ class VectorIndex(Protocol):
         """Return the number of trajectories."""
 
     def contents(self) -> dict[str, str]:
-        """Return the content hash of each trajectory by id."""
+        """Return the version of each trajectory by id."""
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Add trajectories; those whose id is there already are left as they are."""
@@ -80,24 +91,20 @@ class VectorIndex(Protocol):
     def remove(self, ids: Iterable[str]) -> None:
         """Remove trajectories; unknown ids are ignored."""
 
-    def trajectories(self, keys: Mapping[TrajectoryKey, Vector], limit: int, exclude: Exclusion) -> Ranked:
-        """Return up to `limit` trajectories by the mean cosine over `keys`; equals in the order they came."""
+    def find_trajectories(
+        self, keys: Mapping[TrajectoryKey, Vector], k: int, exclude: Exclusion
+    ) -> list[Hit]:
+        """Return the k best trajectories by their mean cosine over `keys`, equals in the order they came.
 
-    def contenders(
-        self, keys: Mapping[TrajectoryKey, Vector], least: float, limit: int, exclude: Exclusion
-    ) -> Ranked:
-        """Return, in any order, the trajectories that score at least `least`; the best if more than
-        `limit`."""
+        A hit's step is 0, with score 0.
+        """
 
-    def step_bounds(self, refs: Refs, vector: Vector, state_key: StateKey) -> Scores:
-        """Return for each trajectory a number that none of its steps' cosines exceeds; 1 where nothing is
-        known."""
+    def find_steps(self, query: StepQuery, k: int, candidates: int) -> list[Hit]:
+        """Return the k best trajectories by their best step, equals in the order they came.
 
-    def best_steps(self, refs: Refs, vector: Vector, state_key: StateKey) -> BestSteps:
-        """Return each trajectory's best step by cosine; of equals the first."""
-
-    def resolve(self, refs: Refs) -> list[str]:
-        """Return the trajectories' ids."""
+        An index that can't rank by both scores at once ranks by the keys first and looks at the steps of the
+        best `candidates`.
+        """
 
     def save(self) -> None:
         """Keep what was added in a form that opens quickly, where there is one. Raises VectorIndexError."""

@@ -21,10 +21,17 @@ from icd_memory.embedding import CachedEmbedder, Embedder, Vector
 from icd_memory.errors import EmbedderMismatchError, VectorIndexError
 from icd_memory.exact_index import ExactIndex
 from icd_memory.excerpts import Excerpt, Query, window
-from icd_memory.index import TRAJECTORY_KEYS, Entry, Exclusion, TrajectoryKey, VectorIndex
+from icd_memory.index import (
+    TRAJECTORY_KEYS,
+    Entry,
+    Exclusion,
+    Hit,
+    StepQuery,
+    TrajectoryKey,
+    VectorIndex,
+)
 from icd_memory.rows import Status
-from icd_memory.search import Cut, Hit, find_steps, find_trajectories
-from icd_memory.situation import state_text
+from icd_memory.situation import recipe, state_text
 from icd_memory.store import Store
 from icd_memory.trajectory import Trajectory
 
@@ -41,11 +48,10 @@ class RetrievalSettings:
     window: int = 5
     """Steps shown on either side of the step that fits (arXiv 2505.00234)."""
     candidates: int | None = None
-    """M, the trajectories whose steps are looked at in any case; None: 6k + 10."""
-    most_candidates: int = 20_000
-    """How many others are considered that could still be among the best (see `icd_memory.search`)."""
+    """M, the trajectories whose steps are looked at by an index that needs a cut; None: 6k + 10."""
     step_weight: float = 3.0
-    """Weight of the step's score against the trajectory's in the ranking (1 in arXiv 2505.00234; docs/log.md)."""
+    """Weight of the step's score against the trajectory's in the ranking: 1 in arXiv 2505.00234, 3 by
+    measurement (docs/log.md)."""
     min_similarity: float | None = None
     """Excerpts below this `Excerpt.similarity` are refused rather than shown; None: k are always shown."""
 
@@ -213,7 +219,7 @@ class Memory:
     def _update(self, family: Family, index: VectorIndex) -> None:
         """Make an index hold exactly the family's demonstrations."""
         wanted = {
-            stored.id: stored.content_hash
+            stored.id: _version(stored.content_hash)
             for stored in self.store.listing(
                 tenant=family.tenant, environment=family.environment, status="demonstration"
             )
@@ -243,7 +249,7 @@ class Retriever:
         if not keys or k < 1:
             return []
         index = self.memory.index(Family(query.tenant, query.environment))
-        return self._excerpts(find_trajectories(index, keys, k, self._exclusion(query)), whole=True)
+        return self._excerpts(index.find_trajectories(keys, k, self._exclusion(query)), whole=True)
 
     def for_step(self, query: Query, k: int) -> list[Excerpt]:
         """Return up to k windows around the steps that fit best, one a trajectory, best first."""
@@ -251,11 +257,9 @@ class Retriever:
         if not keys or k < 1:
             return []
         settings = self.memory.settings
-        first = settings.candidates or 6 * k + 10
-        cut = Cut(first=max(first, k), most=max(first, settings.most_candidates))
+        asked = StepQuery(keys, state, query.state_key, settings.step_weight, self._exclusion(query))
         index = self.memory.index(Family(query.tenant, query.environment))
-        exclude = self._exclusion(query)
-        hits = find_steps(index, keys, state, query.state_key, k, cut, exclude, settings.step_weight)
+        hits = index.find_steps(asked, k, max(k, settings.candidates or 6 * k + 10))
         return self._excerpts(hits, whole=False)
 
     def _vectors(
@@ -291,7 +295,7 @@ class Retriever:
 
 
 def entries(
-    trajectories: Collection[Trajectory], embedder: Embedder, content_hashes: Mapping[str, str] | None = None
+    trajectories: Collection[Trajectory], embedder: Embedder, versions: Mapping[str, str] | None = None
 ) -> list[Entry]:
     """Return what an index is given of the trajectories that have steps, embedded in one batch."""
     able = [trajectory for trajectory in trajectories if trajectory.steps]
@@ -308,9 +312,15 @@ def entries(
         goal, category, plan = rows[at : at + 3]
         observation, reasoning = np.split(rows[at + 3 : at + 3 + 2 * count], 2)
         at += 3 + 2 * count
-        content = content_hashes[t.id] if content_hashes else t.content_hash()
-        made.append(Entry(t.id, content, t.instance, t.split, goal, category, plan, observation, reasoning))
+        version = versions[t.id] if versions else _version(t.content_hash())
+        made.append(Entry(t.id, version, t.instance, t.split, goal, category, plan, observation, reasoning))
     return made
+
+
+def _version(content_hash: str) -> str:
+    """Return what the vectors of a trajectory are made from: its contents, and how its steps are put in
+    words."""
+    return f"{content_hash}-{recipe()}"
 
 
 def _excerpt(trajectory: Trajectory, hit: Hit, similarity: float, width: int | None) -> Excerpt:

@@ -7,12 +7,14 @@ Row r of a segment is its r-th trajectory; the steps of a trajectory are the row
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from icd_memory.columns import Growing, Names, Unique
+from icd_memory.best import Best
+from icd_memory.columns import Bounds, Names, Unique
+from icd_memory.growing import Growing
 from icd_memory.sketch import Sketch
 
 KEYS = 3
@@ -25,26 +27,52 @@ _CHUNK_BYTES = 1 << 19
 much."""
 
 
+_FIRST_CODES = 4
+_FIRST_STEPS = 512
+"""About how many steps are looked at before the result so far is used again; four times as many each time."""
+
+
+class Search(NamedTuple):
+    """One search in one segment."""
+
+    vector: Matrix
+    state: int
+    """Which of the state columns."""
+    weight: float
+    """A step ranks by its trajectory's score plus this times its own."""
+    scores: Matrix
+    """The score of each row; -inf for those that must not be found."""
+    highest: float
+    """The highest score of any trajectory."""
+    offset: int
+    """The ref of the segment's first row."""
+
+    def lowest(self, best: Best) -> float:
+        """Return the dot product that a step of any trajectory needs to be among the best."""
+        return (best.least - self.highest) / self.weight
+
+
 class Segment:
     """Trajectories and their steps in arrays."""
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.ids: list[str] = []
-        self.content_hashes: list[str] = []
+        self.versions: list[str] = []
         self.instances = Names()
         self.splits = Names()
         self._alive = Growing(np.empty(0, dtype=np.bool_))
         self._starts = Growing(np.zeros(1, dtype=np.int64))
+        self._owners = Growing(np.empty(0, dtype=np.int32))
         self.keys = [Unique(np.empty((0, dimension), dtype=np.float32)) for _ in range(KEYS)]
-        self.states = [Growing(np.empty((0, dimension), dtype=np.float32)) for _ in range(STATES)]
-        self.sketches = [Sketch(dimension) for _ in range(STATES)]
+        self.states = [Unique(np.empty((0, dimension), dtype=np.float32)) for _ in range(STATES)]
 
     @classmethod
     def after(cls, other: Segment) -> Segment:
-        """Return an empty segment for what comes after `other`; its sketches have the other's directions."""
+        """Return an empty segment for what comes after `other`, with the other's directions for sketches."""
         segment = cls(other.dimension)
-        segment.sketches = [Sketch(other.dimension, sketch.basis) for sketch in other.sketches]
+        for column, before in zip(segment.states, other.states, strict=True):
+            column.sketch = Sketch(other.dimension, before.sketch.basis)
         return segment
 
     def __len__(self) -> int:
@@ -61,7 +89,7 @@ class Segment:
         return self._alive.rows
 
     def append(self, names: tuple[str, str, str, str], keys: Matrix, states: Sequence[Matrix]) -> None:
-        """Add a trajectory: (id, content hash, instance, split), one row a key, one matrix a state.
+        """Add a trajectory: (id, version, instance, split), one row a key, one matrix a state.
 
         Raises ValueError for a trajectory without steps or vectors of another dimension.
         """
@@ -72,15 +100,15 @@ class Segment:
                 f"trajectory {names[0]!r} needs one vector of {self.dimension} a step, and a step"
             )
         self.ids.append(names[0])
-        self.content_hashes.append(names[1])
+        self.versions.append(names[1])
         self.instances.append(names[2])
         self.splits.append(names[3])
         self._alive.extend(np.asarray([True]))
-        for unique, vector in zip(self.keys, np.ascontiguousarray(keys, dtype=np.float32), strict=True):
-            unique.append(vector)
-        for growing, sketch, matrix in zip(self.states, self.sketches, states, strict=True):
-            growing.extend(matrix)
-            sketch.extend(growing.rows)
+        for column, vector in zip(self.keys, keys, strict=True):
+            column.extend(vector[None])
+        for column, matrix in zip(self.states, states, strict=True):
+            column.extend(matrix)
+        self._owners.extend(np.full(count, len(self) - 1))
         self._starts.extend(np.asarray([self.steps + count]))
 
     def trajectory_scores(
@@ -98,22 +126,53 @@ class Segment:
                 total[names.rows_of(name)] = -np.inf
         return total
 
-    def best_steps(self, rows: Numbers, vector: Matrix, state: int) -> tuple[Numbers, Matrix]:
-        """Return for each row the number of its best step, the first of equals, and its dot product."""
-        members, begins, counts = self._members(rows)
-        scores = _products(self.states[state].rows, members, vector)
-        best = np.maximum.reduceat(scores, begins)
-        hits = np.flatnonzero(scores == np.repeat(best, counts))
-        return hits[np.searchsorted(hits, begins)] - begins, best
+    def search(self, query: Search, best: Best) -> None:
+        """Take into `best` the steps that could be among the best, and no vector of another is looked at in
+        full.
 
-    def step_bounds(self, rows: Numbers, vector: Matrix, state: int) -> Matrix:
-        """Return for each row a number that the dot product of none of its steps exceeds."""
-        sketch = self.sketches[state]
-        if sketch.basis is None:
-            return np.ones(len(rows), dtype=np.float32)
-        members, begins, _ = self._members(rows)
-        bounds = _products(sketch.rows, members, sketch.query(vector))
-        return np.minimum(np.maximum.reduceat(bounds, begins), np.float32(1.0))
+        The distinct vectors are gone through from the highest bound downwards, until even with the highest
+        trajectory score they could not reach the result.
+        """
+        column = self.states[query.state]
+        bounds = column.bounds(query.vector)
+        column.postings.update(column.codes.rows, len(bounds.values))
+        start, rest = column.postings.rest(column.codes.rows)
+        if len(rest):
+            able = bounds.values[rest] >= query.lowest(best)
+            self._take(start + np.flatnonzero(able), bounds, query, best)
+        codes = np.flatnonzero(bounds.values >= query.lowest(best))
+        width = max(_FIRST_CODES, _FIRST_STEPS * len(bounds.values) // self.steps)
+        while len(codes):
+            values = bounds.values[codes]
+            head = values >= (np.partition(values, -width)[-width] if width < len(codes) else -np.inf)
+            self._take(column.postings.rows(codes[head]), bounds, query, best)
+            codes = codes[~head & (values >= query.lowest(best))]
+            width *= 4
+
+    def _take(self, steps: Numbers, bounds: Bounds, query: Search, best: Best) -> None:
+        """Take those of the steps into `best` whose bounds allow it."""
+        column = self.states[query.state]
+        codes = column.codes.rows[steps]
+        rows = self._owners.rows[steps]
+        scores = query.scores[rows]
+        able = np.flatnonzero(scores + query.weight * bounds.values[codes] >= best.least)
+        steps, codes, rows, scores = steps[able], codes[able], rows[able], scores[able]
+        found = bounds.values[codes] if bounds.exact else column.products(codes, query.vector)
+        numbers = steps - self._starts.rows[rows]
+        best.take(query.offset + rows, numbers, found, scores + query.weight * found)
+
+    def take_all(self, rows: Numbers, query: Search, best: Best) -> None:
+        """Take all steps of the chosen rows into `best`."""
+        members, _, counts = self._members(rows)
+        column = self.states[query.state]
+        found = column.products(column.codes.rows[members], query.vector)
+        owners = np.repeat(rows, counts)
+        totals = query.scores[owners] + query.weight * found
+        best.take(query.offset + owners, members - self._starts.rows[owners], found, totals)
+
+    def _columns(self) -> list[tuple[str, Unique]]:
+        keys = [(f"key{number}", column) for number, column in enumerate(self.keys)]
+        return keys + [(f"state{number}", column) for number, column in enumerate(self.states)]
 
     def _members(self, rows: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         """Return the steps of all the rows one after the other, and where each row's begin, and how many."""
@@ -133,17 +192,17 @@ class Segment:
             if len(living) == 0:
                 continue
             members, _, counts = part._members(living)
+            whole._owners.extend(np.repeat(np.arange(len(whole), len(whole) + len(living)), counts))
             whole._starts.extend(whole.steps + np.cumsum(counts))
             whole.ids += [part.ids[row] for row in living.tolist()]
-            whole.content_hashes += [part.content_hashes[row] for row in living.tolist()]
+            whole.versions += [part.versions[row] for row in living.tolist()]
             whole._alive.extend(np.ones(len(living), dtype=np.bool_))
             whole.instances.take_in(part.instances, living)
             whole.splits.take_in(part.splits, living)
             for unique, other in zip(whole.keys, part.keys, strict=True):
                 unique.take_in(other, living)
-            for growing, sketch, state in zip(whole.states, whole.sketches, part.states, strict=True):
-                growing.extend(state.rows[members])
-                sketch.extend(growing.rows)
+            for unique, other in zip(whole.states, part.states, strict=True):
+                unique.take_in(other, members)
         return whole
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -151,24 +210,24 @@ class Segment:
         found: dict[str, npt.NDArray[Any]] = {
             "alive": self.alive,
             "starts": self._starts.rows,
+            "owners": self._owners.rows,
             "instances": self.instances.codes.rows,
             "splits": self.splits.codes.rows,
         }
-        for number, unique in enumerate(self.keys):
-            found[f"key{number}_vectors"] = unique.vectors.rows
-            found[f"key{number}_codes"] = unique.codes.rows
-        for number, (state, sketch) in enumerate(zip(self.states, self.sketches, strict=True)):
-            found[f"state{number}"] = state.rows
-            if sketch.basis is not None:
-                found[f"state{number}_basis"] = sketch.basis
-                found[f"state{number}_sketch"] = sketch.rows
+        for name, column in self._columns():
+            found[f"{name}_vectors"] = column.vectors.rows
+            found[f"{name}_codes"] = column.codes.rows
+        for number, column in enumerate(self.states):
+            if column.sketch.basis is not None:
+                found[f"state{number}_basis"] = column.sketch.basis
+                found[f"state{number}_sketch"] = column.sketch.rows
         return found
 
     def names(self) -> dict[str, list[str]]:
         """Return all texts of the segment by name; see `from_arrays`."""
         return {
             "ids": self.ids,
-            "content_hashes": self.content_hashes,
+            "versions": self.versions,
             "instances": self.instances.names,
             "splits": self.splits.names,
         }
@@ -180,35 +239,16 @@ class Segment:
         """Return the segment of which these are the `names` and `arrays`, without copying the large ones."""
         segment = cls(dimension)
         segment.ids = list(names["ids"])
-        segment.content_hashes = list(names["content_hashes"])
+        segment.versions = list(names["versions"])
         segment.instances = Names(names["instances"], arrays["instances"])
         segment.splits = Names(names["splits"], arrays["splits"])
         segment._alive = Growing(np.array(arrays["alive"]))
         segment._starts = Growing(arrays["starts"])
-        segment.keys = [
-            Unique(arrays[f"key{number}_vectors"], arrays[f"key{number}_codes"]) for number in range(KEYS)
-        ]
-        segment.states = [Growing(arrays[f"state{number}"]) for number in range(STATES)]
-        segment.sketches = [
-            Sketch(dimension, arrays.get(f"state{number}_basis"), arrays.get(f"state{number}_sketch"))
-            for number in range(STATES)
-        ]
+        segment._owners = Growing(arrays["owners"])
+        for name, column in segment._columns():
+            column.vectors = Growing(arrays[f"{name}_vectors"])
+            column.codes = Growing(arrays[f"{name}_codes"])
+        for number, column in enumerate(segment.states):
+            basis, rows = arrays.get(f"state{number}_basis"), arrays.get(f"state{number}_sketch")
+            column.sketch = Sketch(dimension, basis, rows)
         return segment
-
-
-def _products(matrix: Matrix, members: Numbers, vector: Matrix) -> Matrix:
-    """Return the dot products of the chosen rows with `vector`.
-
-    By einsum, in this thread: a BLAS wakes others for a millisecond's work, which on a busy machine costs
-    ten.
-    """
-    chunk = max(1, _CHUNK_BYTES // (4 * matrix.shape[1]))
-    out = np.empty(len(members), dtype=np.float32)
-    buffer = np.empty((min(chunk, len(members)), matrix.shape[1]), dtype=np.float32)
-    for start in range(0, len(members), chunk):
-        chosen = members[start : start + chunk]
-        rows = buffer[: len(chosen)]
-        # With mode "clip" take writes to the buffer at once; the members are in range.
-        np.take(matrix, chosen, axis=0, out=rows, mode="clip")
-        np.einsum("ij,j->i", rows, vector, out=out[start : start + chunk])
-    return out

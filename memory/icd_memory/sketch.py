@@ -11,21 +11,21 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from icd_memory.columns import Growing
+from icd_memory.growing import Growing
 
 Matrix = npt.NDArray[np.float32]
 
 DIRECTIONS = 31
 """With the length of the rest, a sketch is two cache lines."""
-FIRST_FIT = 4_096
-"""Rows from which a basis is made; with fewer, looking at everything is as cheap."""
+_SAMPLE = 4_096
+"""Rows that the basis is chosen from."""
 
 _SLACK = np.float32(4e-6)
 """Added to squared lengths: more than float32 arithmetic is off by, so that a bound stays one."""
 
 
 class Sketch:
-    """The sketches of a growing matrix's rows; empty until there are enough rows to choose a basis from."""
+    """The sketches of a growing matrix's rows; empty until it is first brought up to date."""
 
     def __init__(self, dimension: int, basis: Matrix | None = None, rows: Matrix | None = None) -> None:
         self.basis = basis
@@ -40,8 +40,6 @@ class Sketch:
     def extend(self, vectors: Matrix) -> None:
         """Bring the sketch up to date with the whole matrix, of which rows were only added."""
         if self.basis is None:
-            if len(vectors) < FIRST_FIT:
-                return
             self.basis = _fitted(vectors)
         self._rows.extend(_sketched(vectors[len(self.rows) :], self.basis))
 
@@ -55,7 +53,7 @@ class Sketch:
 
 def _fitted(vectors: Matrix) -> Matrix:
     """Return the orthonormal directions, as columns, that hold most of an even sample of the vectors."""
-    sample = vectors[:: max(1, len(vectors) // FIRST_FIT)]
+    sample = vectors[:: max(1, len(vectors) // _SAMPLE)]
     _, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
     return np.ascontiguousarray(directions[:, ::-1][:, :DIRECTIONS], dtype=np.float32)
 
