@@ -103,7 +103,7 @@ def compose_plan(context: DecisionContext, excerpts: Sequence[Excerpt], settings
     """Compose the prompt for the plan: similar tasks with their plans, then this task."""
     blocks = []
     for excerpt in reversed(excerpts):
-        known = adapt(excerpt, context.goal) if settings.adapt_names else excerpt
+        known = adapt(excerpt, context.goal, context.plan) if settings.adapt_names else excerpt
         blocks.append(f"Task: {known.goal}\n{PLAN} {known.plan}")
     blocks.append(f"Task: {context.goal}")
     return Prompt((Message("system", SYSTEM_PLAN), Message("user", "\n\n".join(blocks))), PLAN)
@@ -155,7 +155,7 @@ def _with_results(history: Sequence[Step], context: DecisionContext) -> list[tup
 def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> str:
     blocks = []
     for excerpt in reversed(excerpts):
-        known = adapt(excerpt, context.goal) if settings.adapt_names else excerpt
+        known = adapt(excerpt, context.goal, context.plan) if settings.adapt_names else excerpt
         first = max(0, known.focus - settings.excerpt_before)
         steps = known.steps[first : known.focus + settings.excerpt_after + 1]
         lines: list[str] = []

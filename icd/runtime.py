@@ -357,7 +357,7 @@ def _copy(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozense
         action = copied_action(excerpt, context, tried)
         if action is not None:
             return Candidate(
-                action, text_key(action), adapt(excerpt, context.goal).steps[excerpt.focus].reasoning
+                action, text_key(action), adapt(excerpt, context.goal, context.plan).steps[excerpt.focus].reasoning
             )
     fresh = [a for a in context.admissible or () if text_key(a) not in tried]
     action = fresh[0] if fresh else next(iter(context.admissible or ("",)))

@@ -24,11 +24,19 @@ def state_text(observation: str, view: str = "", goal: str = "") -> str:
 
     It is made from the view, which says what the agent knows; from the observation where there is no view.
     """
-    named = frozenset(_WORD.findall(goal.lower()))
+    words = _WORD.findall(goal.lower())
+    named = frozenset(words).union(map(singular, words))
     masked = _ENTITY.sub(
         lambda entity: "target" if entity.group(1).lower() in named else "other", view.strip() or observation
     )
     return _EQUALS.sub(r"\1", masked.replace(", ...", ""))
+
+
+def singular(word: str) -> str:
+    """Return the singular of a regular English plural; any other word as it is."""
+    if word.endswith(("ches", "shes", "sses", "xes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
 
 
 @cache
@@ -42,5 +50,6 @@ def recipe() -> str:
         (seen, "", "Take a mug."),
         (seen, view, ""),
         (seen, view, "Put a jar on a shelf."),
+        (seen, view, "Put two jars on a shelf."),
     ]
     return text_hash("\n".join(state_text(*probe) for probe in probes))[:8]

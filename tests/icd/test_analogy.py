@@ -14,7 +14,9 @@ WORD = st.sampled_from(["egg", "mug", "pan", "fridge", "shelf", "sofa"])
 
 
 def test_sentences_built_alike_give_the_names() -> None:
-    names = correspondence("heat some egg and put it in garbagecan.", "heat some tomato and put it in fridge.")
+    names = correspondence(
+        "heat some egg and put it in garbagecan.", "heat some tomato and put it in fridge."
+    )
     assert names["egg"] == "tomato"
     assert names["garbagecan"] == "fridge"
 
@@ -22,6 +24,12 @@ def test_sentences_built_alike_give_the_names() -> None:
 def test_sentences_built_differently_give_none() -> None:
     assert correspondence("look at egg under the lamp.", "examine the mug with the lamp.") == {}
     assert correspondence("put a hot egg in fridge.", "heat some egg and put it in fridge.") == {}
+
+
+def test_articles_do_not_count_and_plurals_are_known_in_the_singular() -> None:
+    names = correspondence("Bring two mugs to an ottoman.", "Bring two boxes to a shelf.")
+    assert (names["mugs"], names["mug"], names["ottoman"]) == ("boxes", "box", "shelf")
+    assert "an" not in names
 
 
 @given(WORD, WORD, WORD, WORD)
@@ -51,9 +59,9 @@ def context(*admissible: str, done: tuple[str, ...] = ()) -> DecisionContext:
 
 
 def test_the_very_action_is_copied_where_it_is_possible() -> None:
-    assert copied_action(excerpt("take egg 1 from bed 1"), context("take mug 1 from bed 1", "look"), frozenset()) == (
-        "take mug 1 from bed 1"
-    )
+    assert copied_action(
+        excerpt("take egg 1 from bed 1"), context("take mug 1 from bed 1", "look"), frozenset()
+    ) == ("take mug 1 from bed 1")
 
 
 def test_else_one_that_differs_in_numbers() -> None:
@@ -68,4 +76,7 @@ def test_a_search_goes_on_where_it_has_not_been() -> None:
 
 
 def test_what_led_nowhere_is_not_copied() -> None:
-    assert copied_action(excerpt("go to drawer 1"), context("go to drawer 1"), frozenset({"go to drawer 1"})) is None
+    assert (
+        copied_action(excerpt("go to drawer 1"), context("go to drawer 1"), frozenset({"go to drawer 1"}))
+        is None
+    )

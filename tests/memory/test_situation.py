@@ -14,6 +14,10 @@ def test_the_same_situation_in_two_tasks_is_the_same_text() -> None:
     assert one == two == "Here: other (target, other)\nCarrying: nothing"
 
 
+def test_a_goal_in_the_plural_names_the_thing() -> None:
+    assert state_text("", "Carrying: mug 1", "Bring two mugs to a shelf.") == "Carrying: target"
+
+
 def test_carrying_the_named_thing_is_another_situation() -> None:
     goal = "put some egg on sofa."
     assert state_text("", "Carrying: egg 1", goal) != state_text("", "Carrying: pen 1", goal)
