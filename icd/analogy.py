@@ -1,9 +1,9 @@
 """Carrying a demonstrated step over to the present task: the same step, with the present names filled in.
 
 A demonstration for "heat some egg and put it in garbagecan" fits "heat some tomato and put it in fridge" once egg reads
-tomato and garbagecan reads fridge. The names come from aligning the two task sentences (or plans) word by word; nothing here knows
-a particular environment beyond the form "name number" of its entities. Used to show excerpts (setting `adapt_names`)
-and by the policy `copy`, which acts without any model. Ours; its effect is measured, see docs/log.md.
+tomato and garbagecan reads fridge. The names come from aligning the two task sentences (or plans) word by word; nothing
+here knows a particular environment beyond the form "name number" of its entities. Used to show excerpts (setting
+`adapt_names`) and by the policy `copy`, which acts without any model. Ours; its effect is measured, see docs/log.md.
 """
 
 from __future__ import annotations
