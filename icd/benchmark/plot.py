@@ -15,7 +15,9 @@ _INK, _FAINT = "#010203", "#040506"
 _SERIES = ("#c2571a", "#2f78c4", "#2a8f5b", "#8a63c9", "#b0457e", "#7d7a1f", "#4d8f9e", "#a05a5a")
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
+    """A method in the plot."""
+
     name: str
     cost: float
     success: float
@@ -48,7 +50,7 @@ def success_against_cost(methods: Sequence[MethodSummary]) -> str:
         figure = Figure(figsize=(7.6, 4.4), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        best = pareto([_Point(m.method.name, m.cost.value, m.success.value) for m in shown])
+        best = pareto([Point(m.method.name, m.cost.value, m.success.value) for m in shown])
         axes.plot([p.cost for p in best], [p.success for p in best], color=_FAINT, lw=1.2, ls="--", zorder=1)
         for number, method in enumerate(shown):
             _draw(axes, method, _SERIES[number % len(_SERIES)])
@@ -64,9 +66,9 @@ def success_against_cost(methods: Sequence[MethodSummary]) -> str:
     return _for_the_page(buffer.getvalue())
 
 
-def pareto(points: Sequence[_Point]) -> list[_Point]:
+def pareto(points: Sequence[Point]) -> list[Point]:
     """Return the points that no other one beats: cheaper ones solve less."""
-    found: list[_Point] = []
+    found: list[Point] = []
     for point in sorted(points, key=lambda p: (p.cost, -p.success)):
         if not found or point.success > found[-1].success:
             found.append(point)

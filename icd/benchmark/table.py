@@ -22,6 +22,7 @@ _COLUMNS = (
     "break-even",
 )
 _FOR_WIDE = ("vs student", "$/episode [95 %]", "break-even")
+_RATIO = _COLUMNS.index("relative cost")
 _WIDE = 132
 """Characters that all columns need."""
 
@@ -34,6 +35,8 @@ def table(summary: RunSummary, width: int = _WIDE) -> Table:
         made.add_column(_COLUMNS[number], justify="left" if number == 0 else "right", no_wrap=True)
     for method in summary.methods:
         texts = cells(method)
+        if width < _WIDE:
+            texts[_RATIO] = texts[_RATIO].partition(" [")[0]
         made.add_row(*(texts[number] for number in shown))
     return made
 

@@ -81,7 +81,10 @@ def collection(place: Workplace, episodes: int = COLLECTED, **request: Any) -> E
 
 
 def comparison(place: Workplace, episodes: int = EPISODES, **request: Any) -> Experiment:
-    return prepare_comparison(Request("household", episodes, **{"methods": METHODS, **request}), place)
+    return prepare_comparison(
+        Request("household", episodes, **{"methods": METHODS, "command": "icd run household", **request}),
+        place,
+    )
 
 
 def play_everything(store: Path) -> RunSummary:
