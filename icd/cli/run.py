@@ -11,7 +11,9 @@ from icd.cli import options
 from icd.cli.output import plain, results, say, write_json
 
 if TYPE_CHECKING:
+    from icd.benchmark.experiment import Request
     from icd.benchmark.summary import RunSummary
+    from icd.config import Settings
     from icd_memory.store import Store
 
 
@@ -48,10 +50,8 @@ def run(
     json: options.Json = False,
 ) -> int:
     """Play episodes and say what came of them. The same command goes on where it was."""
-    from icd.benchmark.compare import prepare_comparison
-    from icd.benchmark.experiment import Request, Workplace
-    from icd.benchmark.summary import summarise
-    from icd.cli.play import default_workers, failures, play, suite_options
+    from icd.benchmark.experiment import Request
+    from icd.cli.play import default_workers, suite_options
     from icd.cli.settings import model_arguments, resolve, typed_command
 
     settings = resolve(
@@ -79,12 +79,20 @@ def run(
         options=chosen,
         command=typed_command(),
     )
-    place = Workplace(settings, environment, chosen)
+    return _play(request, settings, html, json)
+
+
+def _play(request: Request, settings: Settings, html: Path | None, as_json: bool) -> int:
+    from icd.benchmark.compare import prepare_comparison
+    from icd.benchmark.experiment import Workplace
+    from icd.benchmark.summary import summarise
+    from icd.cli.play import failures, play
+
+    place = Workplace(settings, request.environment, request.options)
     try:
         experiment = prepare_comparison(request, place)
-        tally = play(experiment, f"{environment}: {experiment.run_id}")
-        code = failures(tally)
-        show(summarise(place.store, experiment.run_id), place.store, html, json)
+        code = failures(play(experiment, f"{request.environment}: {experiment.run_id}"))
+        show(summarise(place.store, experiment.run_id), place.store, html, as_json)
         return code
     finally:
         place.close()
