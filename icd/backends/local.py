@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 Style = Literal["chat", "plain"]
 
-_THOUGHT_CHARACTERS = 240
+_CHOICE_TOKENS = 24
+"""Kept free for the choice, so that a rambling thought never leaves an answer without one."""
+_CHARACTERS_PER_TOKEN = 2
+"""Fewer than a token has on average."""
 _MIN_P = 0.05
 """Tokens below this share of the likeliest one's probability are not drawn."""
 
@@ -168,7 +171,8 @@ def choice_grammar(request: ChatRequest) -> str:
     choices = " | ".join(_quote(f" {choice}\n") for choice in request.choices or ())
     if request.cue == request.choice_cue:
         return f"root ::= {choices}"
-    thought = f"[^\\n]{{1,{_THOUGHT_CHARACTERS}}}"
+    characters = max(request.max_tokens - _CHOICE_TOKENS, _CHOICE_TOKENS) * _CHARACTERS_PER_TOKEN
+    thought = f"[^\\n]{{1,{characters}}}"
     return f"root ::= {thought} {_quote(chr(10) + request.choice_cue)} choice\nchoice ::= {choices}"
 
 

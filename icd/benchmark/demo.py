@@ -15,7 +15,7 @@ EMBEDDER: Final = "hashing"
 FETCHED: Final = (STUDENT,)
 """The model files that the demo needs."""
 
-COLLECTED: Final = 120
+COLLECTED: Final = 240
 """Train households that the teacher plays."""
 EPISODES: Final = 8
 """Test households that each method plays."""
@@ -26,6 +26,8 @@ WINDOW: Final = 0
 """Steps shown around the one that fits."""
 TEMPERATURE: Final = 0.3
 """Of the student's samples: at 0.1 a small model always agrees with itself."""
+MAX_TOKENS: Final = 64
+"""Of one answer: a line of reasoning and an action."""
 CASCADE: Final = "unanimity(3)"
 SEED: Final = 0
 
@@ -34,7 +36,7 @@ def demo_settings(store: str, **changes: Any) -> Settings:
     """Return the demo's settings, which no file changes. `changes` replace whole sections."""
     sections: dict[str, Any] = {
         "policy": CASCADE,
-        "student": {"kind": "local", "model": STUDENT, "temperature": TEMPERATURE, "history": 0},
+        "student": {"kind": "local", "model": STUDENT, "temperature": TEMPERATURE, "max_tokens": MAX_TOKENS, "history": 0},
         "teacher": {"kind": "expert"},
         "planner": None,
         "memory": {"store": store, "embedder": EMBEDDER, "index": "exact"},
