@@ -242,7 +242,7 @@ class Store:
             index_elements=[table.c.id], set_=values, where=table.c.status != "done"
         )
         with self._db.write() as connection:
-            return connection.execute(statement).rowcount == 1
+            return _written(connection, statement) == 1
 
     def episodes(self, run_id: str) -> list[EpisodeRow]:
         """Return a run's episodes in the order they came."""
@@ -357,7 +357,7 @@ class Store:
             return 0
         statement = self._insert(table).on_conflict_do_nothing(index_elements=key.split(", "))
         with self._db.write() as connection:
-            return sum(connection.execute(statement, row).rowcount for row in rows)
+            return sum(_written(connection, statement, row) for row in rows)
 
     def _rows(
         self,
@@ -380,6 +380,11 @@ class Store:
             for start in range(0, len(wanted), _IN_LIST):
                 rows.extend(connection.execute(query.where(column.in_(wanted[start : start + _IN_LIST]))))
         return rows
+
+
+def _written(connection: sa.Connection, statement: sa.Insert, row: dict[str, Any] | None = None) -> int:
+    """Execute an insert and return how many rows it wrote."""
+    return connection.execute(statement, row, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def _narrowed(**wanted: str | None) -> list[sa.ColumnElement[bool]]:
