@@ -112,6 +112,8 @@ class LocalBackend:
         self._server = None
 
     def _load(self) -> Server:
+        # Threads that spin while they wait make a machine that is also doing something else many times slower.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             import xllamacpp
         except ImportError as error:
