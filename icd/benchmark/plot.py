@@ -15,6 +15,10 @@ _INK, _FAINT = "#010203", "#040506"
 _SERIES = ("#c2571a", "#2f78c4", "#2a8f5b", "#8a63c9", "#b0457e", "#7d7a1f", "#4d8f9e", "#a05a5a")
 
 
+_MARKERS = "oDs^vPX*"
+"""Different shapes: colours alone are not seen by everybody, and points may lie upon each other."""
+
+
 class Point(NamedTuple):
     """A method in the plot."""
 
@@ -53,7 +57,7 @@ def success_against_cost(methods: Sequence[MethodSummary]) -> str:
         best = pareto([Point(m.method.name, m.cost.value, m.success.value) for m in shown])
         axes.plot([p.cost for p in best], [p.success for p in best], color=_FAINT, lw=1.2, ls="--", zorder=1)
         for number, method in enumerate(shown):
-            _draw(axes, method, _SERIES[number % len(_SERIES)])
+            _draw(axes, method, _SERIES[number % len(_SERIES)], _MARKERS[number % len(_MARKERS)])
         axes.set(xlabel="US dollars an episode (nominal)", ylabel="episodes solved", ylim=(-0.04, 1.06))
         axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
         axes.spines[["top", "right"]].set_visible(False)
@@ -75,15 +79,16 @@ def pareto(points: Sequence[Point]) -> list[Point]:
     return found
 
 
-def _draw(axes: object, method: MethodSummary, colour: str) -> None:
+def _draw(axes: object, method: MethodSummary, colour: str, marker: str) -> None:
     cost, success = method.cost, method.success
     axes.errorbar(  # type: ignore[attr-defined]
         [cost.value],
         [success.value],
         xerr=[[max(cost.value - cost.low, 0)], [max(cost.high - cost.value, 0)]],
         yerr=[[max(success.value - success.low, 0)], [max(success.high - success.value, 0)]],
-        fmt="o",
+        fmt=marker,
         ms=8,
+        alpha=0.85,
         color=colour,
         ecolor=colour,
         elinewidth=1.4,
