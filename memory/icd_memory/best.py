@@ -6,7 +6,7 @@ import numpy as np
 
 from icd_memory.index import ROUNDING, Refs, Scores
 
-LOWEST = float(np.finfo(np.float32).min)
+LOWEST = -1e30
 """Less than any score, more than the -inf of what is removed or excluded."""
 
 

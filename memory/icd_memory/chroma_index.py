@@ -99,8 +99,9 @@ class ChromaIndex:
     def add(self, entries: Sequence[Entry]) -> None:
         """Add trajectories; those whose id is there already are left as they are."""
         with self._lock, _boundary("add"):
-            known = set(self._trajectories.get(ids=[entry.id for entry in entries], include=[])["ids"])
-            new = list({entry.id: entry for entry in entries if entry.id not in known}.values())
+            offered = {entry.id: entry for entry in reversed(entries)}
+            known = set(self._trajectories.get(ids=list(offered), include=[])["ids"]) if offered else set()
+            new = [entry for id, entry in reversed(offered.items()) if id not in known]
             for entry in new:
                 if len(entry.observation) == 0:
                     raise ValueError(f"trajectory {entry.id!r} needs a step")

@@ -49,7 +49,7 @@ class Search(NamedTuple):
 
     def lowest(self, best: Best) -> float:
         """Return the dot product that a step of any trajectory needs to be among the best."""
-        return (best.least - self.highest) / self.weight
+        return (best.least - self.highest) / self.weight if self.weight > 0 else -np.inf
 
 
 class Segment:
