@@ -33,7 +33,8 @@ class Best:
         steps = np.concatenate([self.steps, steps[able]])
         scores = np.concatenate([self.scores, scores[able]])
         totals = np.concatenate([self._totals, totals[able]])
-        order = np.lexsort((steps, refs, -np.round(totals / ROUNDING)))
+        rounded = -np.round(scores / ROUNDING), refs, -np.round(totals / ROUNDING)
+        order = np.lexsort((steps, *rounded))
         _, firsts = np.unique(refs[order], return_index=True)
         kept = order[np.sort(firsts)[: self._k]]
         self.refs, self.steps, self.scores, self._totals = refs[kept], steps[kept], scores[kept], totals[kept]

@@ -163,7 +163,7 @@ class Segment:
 
     def take_all(self, rows: Numbers, query: Search, best: Best) -> None:
         """Take all steps of the chosen rows into `best`."""
-        members, _, counts = self._members(rows)
+        members, counts = self._members(rows)
         column = self.states[query.state]
         found = column.products(column.codes.rows[members], query.vector)
         owners = np.repeat(rows, counts)
@@ -174,14 +174,13 @@ class Segment:
         keys = [(f"key{number}", column) for number, column in enumerate(self.keys)]
         return keys + [(f"state{number}", column) for number, column in enumerate(self.states)]
 
-    def _members(self, rows: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-        """Return the steps of all the rows one after the other, and where each row's begin, and how many."""
+    def _members(self, rows: Numbers) -> tuple[Numbers, Numbers]:
+        """Return the steps of all the rows one after the other, and how many each row has."""
         starts = self._starts.rows
         first = starts[rows]
         counts = starts[rows + 1] - first
-        ends = np.cumsum(counts)
-        begins = ends - counts
-        return np.arange(ends[-1]) + np.repeat(first - begins, counts), begins, counts
+        begins = np.cumsum(counts) - counts
+        return np.arange(counts.sum()) + np.repeat(first - begins, counts), counts
 
     @classmethod
     def joined(cls, parts: Sequence[Segment]) -> Segment:
@@ -191,7 +190,7 @@ class Segment:
             living = np.flatnonzero(part.alive)
             if len(living) == 0:
                 continue
-            members, _, counts = part._members(living)
+            members, counts = part._members(living)
             whole._owners.extend(np.repeat(np.arange(len(whole), len(whole) + len(living)), counts))
             whole._starts.extend(whole.steps + np.cumsum(counts))
             whole.ids += [part.ids[row] for row in living.tolist()]
