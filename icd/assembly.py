@@ -108,7 +108,7 @@ def make_index(settings: MemorySettings) -> IndexFactory:
 
 def index_folder(store: str) -> Path | None:
     """Return the folder beside a store's file where its indexes are kept; None for a database server."""
-    if "://" in store or store == ":memory:":
+    if "://" in store or store in (":memory:", "the store in memory"):
         return None
     path = Path(store).expanduser()
     return path.with_name(f"{path.name}-index")

@@ -20,7 +20,7 @@ from scenario import (
     workplace,
 )
 
-from icd.benchmark.experiment import Workplace
+from icd.benchmark.experiment import Workplace, alone
 from icd.benchmark.runner import STOP_AFTER, Ended, Event, Started, StepTaken
 from icd.benchmark.summary import summarise
 from icd.errors import BackendRefusedError, BackendUnreachableError, BudgetError, ConfigurationError
@@ -221,6 +221,23 @@ def test_cancelling_loses_nothing(place: Workplace) -> None:
     assert {row for row, _ in seen} <= set(finished)
     decided = sum(len(place.store.decisions(id)) - 1 for id in finished)
     assert decided == sum(outcome["steps"] for outcome in finished.values())
+
+
+def test_two_processes_do_not_play_the_same_run(place: Workplace) -> None:
+    mine = collection(place, 2)
+    second = workplace(place.store.place)
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Started):
+            with (
+                pytest.raises(ConfigurationError, match="another process is playing"),
+                alone(second.store.place, mine.run_id),
+            ):
+                pass
+
+    asyncio.run(mine.play(watch))
+    assert asyncio.run(collection(second, 2).play()).done_before == 2
+    second.close()
 
 
 @pytest.mark.parametrize("workers", [3])
