@@ -25,6 +25,7 @@ from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, pa
 from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.prompting import ACT, PromptSettings, compose, compose_plan, read_plan, read_step
+from icd_memory.admission import is_idle
 from icd_memory.retrieval import Excerpt, Query, Retriever, state_text
 from icd_memory.rows import DecisionRow, LedgerRow
 from icd_memory.store import Store
@@ -337,13 +338,15 @@ class _Act(NamedTuple):
 
 
 def tried_here(context: DecisionContext) -> frozenset[str]:
-    """Return the canonical actions that were already done in this very state: doing them again leads nowhere.
+    """Return the canonical actions that lead nowhere from here: done before in this very state, or just failed.
 
     Two moments are the same state if the agent knew and saw the same; where the environment keeps no view, if the
     observation is the same.
     """
     here = context.view or context.observation
-    past = (step for step in context.history if (step.view or step.observation) == here)
+    past = [step for step in context.history if (step.view or step.observation) == here]
+    if context.history and is_idle(context.observation):
+        past.append(context.history[-1])
     return frozenset(key for step in past if (key := text_key(step.action)) is not None)
 
 
@@ -357,7 +360,9 @@ def _copy(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozense
         action = copied_action(excerpt, context, tried)
         if action is not None:
             return Candidate(
-                action, text_key(action), adapt(excerpt, context.goal, context.plan).steps[excerpt.focus].reasoning
+                action,
+                text_key(action),
+                adapt(excerpt, context.goal, context.plan).steps[excerpt.focus].reasoning,
             )
     fresh = [a for a in context.admissible or () if text_key(a) not in tried]
     action = fresh[0] if fresh else next(iter(context.admissible or ("",)))

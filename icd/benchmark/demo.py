@@ -26,6 +26,8 @@ WINDOW: Final = 0
 """Steps shown around the one that fits."""
 TEMPERATURE: Final = 0.3
 """Of the student's samples: at 0.1 a small model always agrees with itself."""
+CONTEXT: Final = 2048
+"""The student's window, in tokens: its prompts take about 700, and memory follows the window."""
 MAX_TOKENS: Final = 64
 """Of one answer: a line of reasoning and an action."""
 CASCADE: Final = "unanimity(3)"
@@ -36,7 +38,14 @@ def demo_settings(store: str, **changes: Any) -> Settings:
     """Return the demo's settings, which no file changes. `changes` replace whole sections."""
     sections: dict[str, Any] = {
         "policy": CASCADE,
-        "student": {"kind": "local", "model": STUDENT, "temperature": TEMPERATURE, "max_tokens": MAX_TOKENS, "history": 0},
+        "student": {
+            "kind": "local",
+            "model": STUDENT,
+            "temperature": TEMPERATURE,
+            "max_tokens": MAX_TOKENS,
+            "context": CONTEXT,
+            "history": 0,
+        },
         "teacher": {"kind": "expert"},
         "planner": None,
         "memory": {"store": store, "embedder": EMBEDDER, "index": "exact"},

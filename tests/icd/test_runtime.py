@@ -125,6 +125,16 @@ def test_another_view_is_another_state() -> None:
     assert tried_here(context) == frozenset()
 
 
+def test_what_just_failed_is_not_tried_again() -> None:
+    failed = replace(
+        CONTEXT,
+        observation="Nothing happens.",
+        view="Here: hall\nNot possible: fly",
+        history=(Step("You are in a hall.", "Fly", view="Here: hall"),),
+    )
+    assert tried_here(failed) == {"fly"}
+
+
 async def test_a_teacher_that_cannot_be_paid_is_not_asked() -> None:
     student, teacher = model("go north", "go south", "go south"), model("go north", limit=0.0)
     decision = await runtime("unanimity(3)", student, teacher).decide(CONTEXT)
