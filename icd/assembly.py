@@ -214,6 +214,18 @@ def guards(settings: Settings) -> Guards:
     return Guards(chosen.validity, chosen.progress, chosen.support)
 
 
+def model_file(seat: BackendSettings) -> str:
+    """Return the name of a local model's file; empty for other kinds, and where it is not on this machine."""
+    if seat.kind != "local":
+        return ""
+    from icd.models import resolve
+
+    try:
+        return resolve(seat.path or seat.model or seat.effective_model).name
+    except (ModelFilesError, ConfigurationError):
+        return ""
+
+
 def price_facts(price: Price) -> dict[str, str | float]:
     """Return a price with its source and date, as it is shown and stored."""
     return {

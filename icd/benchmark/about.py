@@ -12,10 +12,11 @@ from icd_memory.rows import JsonObject
 _PARTS = ("icd-runtime", "xllamacpp", "onnxruntime", "openai", "transformers", "torch", "chromadb", "numpy")
 
 
-def about(command: str) -> JsonObject:
+def about(command: str, model_file: str = "") -> JsonObject:
     """Return what is to be told about this process."""
     return {
         "command": command,
+        "model_file": model_file,
         "started": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "python": platform.python_version(),
         "versions": {part: found for part in _PARTS if (found := version_of(part))},

@@ -59,7 +59,10 @@ def prepare_comparison(request: Request, place: Workplace) -> Experiment:
         for name, runtime in runtimes.items()
     ]
     stage = Stage(lambda: suite.environment(conditions.max_steps), store, _for_the_record(suite.test_splits))
-    config = {"conditions": conditions.to_json(), "about": about(request.command)}
+    config = {
+        "conditions": conditions.to_json(),
+        "about": about(request.command, assembly.model_file(settings)),
+    }
     return Experiment(run_id, config, jobs, models, stage, request.workers)
 
 

@@ -89,7 +89,6 @@ def _facts(summary: RunSummary, about: JsonObject, command: str) -> list[tuple[s
     conditions = summary.conditions
     runtime = conditions["runtime"]
     versions = ", ".join(f"{name} {version}" for name, version in about.get("versions", {}).items())
-    student = conditions["student"] or {}
     facts = [
         ("command", command),
         ("run", summary.run_id),
@@ -105,7 +104,7 @@ def _facts(summary: RunSummary, about: JsonObject, command: str) -> list[tuple[s
             f"{conditions['defaults']['cascade']}, guards {_guards(conditions['defaults']['guards'])}",
         ),
         ("embedder", conditions["embedder"]),
-        ("model file", str(student.get("settings", {}).get("path") or student.get("model", ""))),
+        ("student's file", str(about.get("model_file", ""))),
         ("versions", f"{versions}, Python {about.get('python', '')}"),
         ("machine", str(about.get("machine", ""))),
     ]

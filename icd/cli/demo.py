@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -33,11 +35,13 @@ def demo(
     from icd.benchmark.compare import prepare_comparison
     from icd.benchmark.experiment import Request, Workplace
     from icd.benchmark.summary import summarise
+    from icd.cli.display import clock
     from icd.cli.play import failures, play
     from icd.cli.run import show
     from icd.cli.settings import typed_command
 
     fetch_models(sizes.FETCHED, yes)
+    started = time.monotonic()
     place = Workplace(sizes.demo_settings(store), sizes.ENVIRONMENT)
     command = typed_command()
     try:
@@ -56,9 +60,21 @@ def demo(
         comparison = prepare_comparison(request, place)
         code = failures(play(comparison, "2 of 2: every method plays the same held-out households"))
         show(summarise(place.store, comparison.run_id), place.store, html, json)
+        say(f"took {clock(time.monotonic() - started)}{_peak()}")
         return code
     finally:
         place.close()
+
+
+def _peak() -> str:
+    """Return how much memory this process took at most, where the system says so."""
+    try:
+        import resource
+    except ImportError:
+        return ""
+    # Kilobytes, but bytes on macOS.
+    scale = 1 << 30 if sys.platform == "darwin" else 1 << 20
+    return f" and at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale:.2f} GB of memory"
 
 
 def fetch_models(names: tuple[str, ...], yes: bool) -> None:
