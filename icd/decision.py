@@ -10,7 +10,9 @@ from icd_memory.trajectory import Step
 
 ActedBy = Literal["student", "teacher", "copy"]
 CallRole = Literal["student", "teacher", "planner", "verifier"]
-Reason = Literal["agreed", "disagreed", "invalid", "stuck", "unsupported", "policy", "budget", "teacher_failed"]
+Reason = Literal[
+    "agreed", "disagreed", "invalid", "stuck", "unsupported", "policy", "budget", "teacher_failed"
+]
 
 
 @dataclass(frozen=True, slots=True)

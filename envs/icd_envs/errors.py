@@ -1,9 +1,9 @@
 """Errors of `icd_envs`, by the boundary that was crossed.
 
-    EnvsError
-    ├── GameFileError      a game, domain, grammar or problem text cannot be read
-    ├── TaskNotFoundError  no such task, split or game
-    └── EngineError        the engine was used out of order (a step before a reset, a closed world)
+EnvsError
+├── GameFileError      a game, domain, grammar or problem text cannot be read
+├── TaskNotFoundError  no such task, split or game
+└── EngineError        the engine was used out of order (a step before a reset, a closed world)
 """
 
 from __future__ import annotations

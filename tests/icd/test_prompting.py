@@ -29,7 +29,12 @@ CONTEXT = DecisionContext(
 def excerpt(number: int, goal: str = "heat some egg and put it in microwave.") -> Excerpt:
     steps = (
         Step("You see nothing.", "go to shelf 2", "No egg found yet.", view="Here: middle of the room"),
-        Step("You see an egg.", f"take egg {number} from shelf 2", "Egg is here.", view=f"Here: shelf 2 (egg {number})"),
+        Step(
+            "You see an egg.",
+            f"take egg {number} from shelf 2",
+            "Egg is here.",
+            view=f"Here: shelf 2 (egg {number})",
+        ),
     )
     return Excerpt(f"t{number}", goal, "heat", "1. find an egg", steps, 1, 4, 0.9, 0.9, 0.9, "test")
 
@@ -50,11 +55,17 @@ def test_names_can_be_left_alone() -> None:
 
 def test_the_best_excerpt_stands_next_to_the_present_state() -> None:
     shown = text(PromptSettings(), excerpt(1), excerpt(2))
-    assert shown.index("tomato 2 from") < shown.index("take tomato 1 from shelf 2") < shown.index("Here: table 1")
+    assert (
+        shown.index("tomato 2 from")
+        < shown.index("take tomato 1 from shelf 2")
+        < shown.index("Here: table 1")
+    )
 
 
 def test_excerpts_stand_where_the_setting_says() -> None:
-    after, before = (text(PromptSettings(placement=place), excerpt(3)) for place in ("after_history", "before_history"))
+    after, before = (
+        text(PromptSettings(placement=place), excerpt(3)) for place in ("after_history", "before_history")
+    )
     assert after.index("> go to table 1") < after.index("tomato 3")
     assert before.index("tomato 3") < before.index("> go to table 1")
 
@@ -103,7 +114,11 @@ def test_a_plan_prompt_shows_similar_plans() -> None:
 @pytest.mark.parametrize(
     ("answer", "action", "reasoning"),
     [
-        ("Think: it is here.\nAction: take tomato 1 from table 1\n", "take tomato 1 from table 1", "it is here."),
+        (
+            "Think: it is here.\nAction: take tomato 1 from table 1\n",
+            "take tomato 1 from table 1",
+            "it is here.",
+        ),
         ("Action:  Go to  Fridge 1 ", "Go to  Fridge 1", ""),
         ("action: a\nmore\nAction: go to fridge 1", "go to fridge 1", "action: a\nmore"),
     ],

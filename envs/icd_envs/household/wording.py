@@ -242,10 +242,11 @@ class Wording:
         key = itemgetter(*(slots[i] for i in places)) if places else None
 
         def run(facts: Facts, env: Environment, out: list[T]) -> bool:
-            if table is None or key is None:
-                rows = facts.rows[predicate]
-            else:
-                rows = facts.tables[table].get(key(env), {})
+            rows = (
+                facts.rows[predicate]
+                if table is None or key is None
+                else facts.tables[table].get(key(env), {})
+            )
             for row in sorted(rows, key=order) if len(rows) > 1 else list(rows):
                 if len(row) != arity or any(row[i] != row[j] for i, j in same):
                     continue
