@@ -50,7 +50,7 @@ def stats(
 def list_(
     env: Environment = None,
     status: Annotated[
-        str | None, typer.Option(help="demonstration, quarantine, rejected or disabled.")
+        str, typer.Option(help="demonstration, quarantine, rejected, disabled, or all.")
     ] = "demonstration",
     source: Annotated[str | None, typer.Option(help="Only from this run or log.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 50,
@@ -245,14 +245,15 @@ def _memory(
         yield memory
 
 
-def _status(text: str | None) -> Status | None:
+def _status(text: str) -> Status | None:
     from typing import get_args
 
     from icd_memory.rows import Status
 
-    if text is not None and text not in get_args(Status):
-        raise typer.BadParameter(f"{text!r} is no status: {', '.join(get_args(Status))}")
-    return text  # type: ignore[return-value]
+    known: tuple[Status, ...] = get_args(Status)
+    if text not in (*known, "all"):
+        raise typer.BadParameter(f"{text!r} is no status: {', '.join(known)}, or all")
+    return next((status for status in known if status == text), None)
 
 
 def _brief(trajectory: Trajectory) -> dict[str, object]:

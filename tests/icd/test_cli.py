@@ -165,6 +165,7 @@ def test_memory_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert call_json(capsys, "memory", "rebuild", *HASHING)["indexed"] == {"household": 3}
     assert len(call_json(capsys, "memory", "disable", "--source", run_id, *HASHING)["disabled"]) == 3
     assert call_json(capsys, "memory", "list") == []
+    assert len(call_json(capsys, "memory", "list", "--status", "all")) == 3
     assert call(capsys, "memory", "list", "--status", "wrong")[0] == 2
     assert call(capsys, "memory", "show", "nobody")[0] == 4
 
