@@ -2,7 +2,7 @@
 
 The texts of one task family look alike, so a few directions hold most of their vectors' length. With an
 orthonormal basis B of those, x = Bx' + r, and by Cauchy and Schwarz q·x ≤ q'·x' + |q - Bq'|·|r|. The sketch
-of x is (x', |r|), a tenth of its size; whatever the basis, the bound holds, and nothing that is pruned with
+of x is (x', |r|), a sixth of its size; whatever the basis, the bound holds, and nothing that is pruned with
 it could have been found.
 """
 
@@ -15,8 +15,8 @@ from icd_memory.growing import Growing
 
 Matrix = npt.NDArray[np.float32]
 
-DIRECTIONS = 31
-"""With the length of the rest, a sketch is two cache lines."""
+DIRECTIONS = 63
+"""With the length of the rest, a sketch is four cache lines."""
 _SAMPLE = 4_096
 """Rows that the basis is chosen from."""
 
