@@ -17,9 +17,9 @@ FETCHED: Final = (STUDENT,)
 
 COLLECTED: Final = 240
 """Train households that the teacher plays."""
-EPISODES: Final = 8
+EPISODES: Final = 6
 """Test households that each method plays."""
-MAX_STEPS: Final = 30
+MAX_STEPS: Final = 25
 K: Final = 3
 """Demonstrations shown at a step."""
 WINDOW: Final = 0
