@@ -9,17 +9,17 @@ here knows a particular environment beyond the form "name number" of its entitie
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from icd.agreement import text_key
 from icd.decision import DecisionContext
 from icd_memory.retrieval import Excerpt
-from icd_memory.situation import singular
+from icd_memory.situation import singular, state_text
 from icd_memory.trajectory import Step
 
 _WORD = re.compile(r"[a-z]+")
-_NUMBER = re.compile(r"\s\d+\b")
+_ENTITY = re.compile(r"[a-z]+ \d+")
 _NO_NAMES = frozenset({"a", "an", "the", "in", "on", "at", "to", "into", "onto"})
 _MOST_NAMES = 2
 """Task sentences that differ in more words are built differently, not just about other things."""
@@ -96,31 +96,34 @@ def adapt(excerpt: Excerpt, goal: str, plan: str = "") -> Excerpt:
 
 
 def copied_action(excerpt: Excerpt, context: DecisionContext, tried: frozenset[str]) -> str | None:
-    """Return the demonstrated action with the present names, if there is an admissible one of its kind.
+    """Return what the demonstrated action is in the present step, if something like it is admissible.
 
-    The very action if it is admissible and untried; else one that differs from it in numbers only; else, for an action
-    whose object is not here, one with the same first word that has not been done in this episode.
+    Like it is what has the same first word and does the same to what the task names and what it does not. Of those: the
+    very action; what shares the most words; what was not done yet; what the view mentions first.
     """
+    shown = excerpt.steps[excerpt.focus].action
     wanted = text_key(adapt(excerpt, context.goal, context.plan).steps[excerpt.focus].action)
     if wanted is None:
         return None
     if context.admissible is None:
         return wanted
+    structure = state_text(shown, "", excerpt.goal).lower()
     done = {text_key(step.action) for step in context.history}
-    fresh = [a for a in context.admissible if text_key(a) not in tried]
-    for rank in (
-        [a for a in fresh if text_key(a) == wanted],
-        _preferring_new([a for a in fresh if _shape(a) == _shape(wanted)], done),
-        [a for a in fresh if a.split()[0].lower() == wanted.split()[0] and text_key(a) not in done],
-    ):
-        if rank:
-            return rank[0]
-    return None
+    words = set(wanted.split())
 
+    def distance(action: str) -> tuple[bool, int, bool, int]:
+        key = text_key(action)
+        place = max(context.view.find(entity) for entity in (_ENTITY.findall(action) or [action]))
+        return (
+            key != wanted,
+            -len(words & set(action.lower().split())),
+            key in done,
+            place if place >= 0 else 10**6,
+        )
 
-def _preferring_new(actions: Sequence[str], done: set[str | None]) -> list[str]:
-    return sorted(actions, key=lambda a: text_key(a) in done)
-
-
-def _shape(action: str) -> str:
-    return _NUMBER.sub("", action.lower())
+    alike = [
+        action
+        for action in context.admissible
+        if text_key(action) not in tried and state_text(action, "", context.goal).lower() == structure
+    ]
+    return min(alike, key=distance, default=None)

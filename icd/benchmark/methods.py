@@ -17,6 +17,10 @@ STANDARD = ("student", "in-context", "cascade", "copy", "teacher")
 """The names of the standard methods, as a table shows them."""
 
 
+_COPY_K = 10
+"""Excerpts that the copier looks at, at least: it takes the first of them whose action has a like here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One way of deciding steps."""
@@ -62,7 +66,7 @@ def standard_method(name: str, defaults: MethodDefaults) -> Method:
             return Method(name, defaults.cascade, k, guards, what)
         case "copy":
             what = "no model: the nearest demonstrated step, names filled in"
-            return Method(name, Policy("copy"), max(k, 1), none, what)
+            return Method(name, Policy("copy"), max(k, _COPY_K), none, what)
         case "teacher":
             return Method(name, Policy("teacher"), 0, none, "the teacher takes every step")
     raise ConfigurationError(

@@ -64,15 +64,22 @@ def test_the_very_action_is_copied_where_it_is_possible() -> None:
     ) == ("take mug 1 from bed 1")
 
 
-def test_else_one_that_differs_in_numbers() -> None:
-    possible = context("take mug 3 from bed 2", "look")
-    assert copied_action(excerpt("take egg 1 from bed 1"), possible, frozenset()) == "take mug 3 from bed 2"
+def test_else_what_does_the_same_to_what_the_task_names() -> None:
+    possible = context("take pen 1 from bed 2", "take mug 3 from bed 2", "look")
+    assert (
+        copied_action(excerpt("take egg 1 from drawer 1"), possible, frozenset()) == "take mug 3 from bed 2"
+    )
+
+
+def test_nothing_is_copied_where_nothing_is_like_it() -> None:
+    assert (
+        copied_action(excerpt("take egg 1 from bed 1"), context("take pen 1 from bed 2"), frozenset()) is None
+    )
 
 
 def test_a_search_goes_on_where_it_has_not_been() -> None:
-    possible = context("go to drawer 1", "go to shelf 1", done=("go to drawer 1",))
-    assert copied_action(excerpt("go to drawer 9"), possible, frozenset()) == "go to drawer 1"
-    assert copied_action(excerpt("go to bed 9"), possible, frozenset()) == "go to shelf 1"
+    possible = context("go to drawer 1", "go to bed 1", "go to sofa 1", done=("go to drawer 1",))
+    assert copied_action(excerpt("go to desk 9"), possible, frozenset()) == "go to bed 1"
 
 
 def test_what_led_nowhere_is_not_copied() -> None:
