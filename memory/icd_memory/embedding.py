@@ -59,7 +59,11 @@ class HashingEmbedder:
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model, by a name that is already on this machine or by its folder."""
+    """Any sentence-transformers model, by a name that is already on this machine or by its folder.
+
+    Texts go through the model in batches: the last bits of a row depend on its batch, until `CachedEmbedder`
+    rounds.
+    """
 
     def __init__(self, model: str, *, batch_size: int = 32, device: str = "cpu") -> None:
         """Load the model, from this machine only.
@@ -80,7 +84,7 @@ class SentenceTransformerEmbedder:
                 f"no sentence-transformers model {model!r} on this machine: "
                 "download it first, or give its folder"
             ) from error
-        self.dimension = int(self._model.get_sentence_embedding_dimension())
+        self.dimension = int(self._model.get_embedding_dimension())
         self.id = f"{model.rstrip('/').split('/')[-1].lower()}/float32/{self.dimension}"
         self._batch_size = batch_size
 

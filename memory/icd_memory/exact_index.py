@@ -141,7 +141,7 @@ class ExactIndex:
                 return []
             best = Best(k)
             searches = [
-                (segment, self._search(query, scores, float(scores[first[0]]), segment))
+                (segment, self._search(query, scores, float(scores.max()), segment))
                 for segment in (self._base, self._tail)
                 if len(segment)
             ]

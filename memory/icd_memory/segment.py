@@ -127,8 +127,7 @@ class Segment:
         return total
 
     def search(self, query: Search, best: Best) -> None:
-        """Take into `best` the steps that could be among the best, and no vector of another is looked at in
-        full.
+        """Take into `best` the steps that could be among the best; vectors of others are not read.
 
         The distinct vectors are gone through from the highest bound downwards, until even with the highest
         trajectory score they could not reach the result.
