@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -170,8 +171,8 @@ def tokenizer_name(settings: Settings) -> str:
 
 
 def _tokenizer(settings: Settings) -> Backend | None:
-    """Return the student's model for counting an expert's tokens, if it is local and its weights are here."""
-    if settings.teacher.kind != "expert" or settings.student.kind != "local":
+    """Return the student's model for counting an expert's tokens, if it is local and can be used."""
+    if settings.teacher.kind != "expert" or settings.student.kind != "local" or not find_spec("xllamacpp"):
         return None
     try:
         return make_backend(settings.student)

