@@ -45,14 +45,20 @@ def trajectory_to_json(trajectory: Trajectory) -> JsonObject:
 
 
 def trajectory_from_json(data: JsonObject) -> Trajectory:
-    """Return the trajectory that `trajectory_to_json` was given. Unknown fields are an error (TypeError)."""
+    """Return the trajectory that `trajectory_to_json` was given. Other fields are a TypeError or KeyError."""
     fields = dict(data)
     provenance = dict(fields.pop("provenance"))
     provenance["created_at"] = datetime.fromisoformat(provenance["created_at"])
     outcome = fields.pop("outcome")
     return Trajectory(
         **{name: value for name, value in fields.items() if name != "steps"},
-        steps=tuple(Step(**step) for step in fields["steps"]),
+        steps=tuple(map(_step, fields["steps"])),
         outcome=Outcome(**outcome) if outcome else None,
         provenance=Provenance(**provenance),
+    )
+
+
+def _step(data: JsonObject) -> Step:
+    return Step(
+        data["observation"], data["action"], data["reasoning"], data["view"], data["actor"], data["reward"]
     )

@@ -54,6 +54,18 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def _by(column: sa.Column[str], *others: sa.Column[Any]) -> sa.Select[Any]:
+    """Return the query for the rows with these keys. Made once: making it takes longer than running it."""
+    return sa.select(column, *others).where(column.in_(sa.bindparam("keys", expanding=True)))
+
+
+_TRAJECTORIES_BY_ID = _by(schema.trajectories.c.id, schema.trajectories.c.body)
+_TEXTS_BY_HASH = _by(schema.texts.c.hash, schema.texts.c.body)
+_VECTORS_BY_HASH = _by(schema.vectors.c.hash, schema.vectors.c.data).where(
+    schema.vectors.c.embedder == sa.bindparam("embedder")
+)
+
+
 class Store:
     """A store, shared by the threads of a process; several processes may open the same one."""
 
@@ -125,8 +137,7 @@ class Store:
 
     def trajectories_by_id(self, ids: Iterable[str]) -> dict[str, Trajectory]:
         """Return those of the trajectories that are there, whatever their status."""
-        table = schema.trajectories.c
-        rows = self._by_key(sa.select(table.id, table.body), table.id, ids)
+        rows = self._by_key(_TRAJECTORIES_BY_ID, ids)
         return {row.id: trajectory_from_json(row.body) for row in rows}
 
     def trajectories(
@@ -290,15 +301,12 @@ class Store:
 
     def texts(self, hashes: Iterable[str]) -> dict[str, str]:
         """Return those of the texts that are there, by hash."""
-        table = schema.texts.c
-        rows = self._by_key(sa.select(table.hash, table.body), table.hash, hashes)
+        rows = self._by_key(_TEXTS_BY_HASH, hashes)
         return {row.hash: row.body for row in rows}
 
     def vectors(self, embedder_id: str, hashes: Iterable[str]) -> dict[str, Vector]:
         """Return those of the embedder's vectors that are there, by text hash, as float32."""
-        table = schema.vectors.c
-        query = sa.select(table.hash, table.data).where(table.embedder == embedder_id)
-        found = self._by_key(query, table.hash, hashes)
+        found = self._by_key(_VECTORS_BY_HASH, hashes, embedder=embedder_id)
         return {row.hash: np.frombuffer(row.data, dtype="<f2").astype(np.float32) for row in found}
 
     def add_vectors(self, embedder_id: str, vectors: dict[str, Vector]) -> int:
@@ -371,14 +379,13 @@ class Store:
         with self._db.read() as connection:
             return [kind(**_typed(row)) for row in connection.execute(query).mappings()]
 
-    def _by_key(
-        self, query: sa.Select[Any], column: sa.ColumnElement[str], keys: Iterable[str]
-    ) -> list[sa.Row[Any]]:
+    def _by_key(self, query: sa.Select[Any], keys: Iterable[str], **others: str) -> list[sa.Row[Any]]:
         wanted = list(dict.fromkeys(keys))
         rows: list[sa.Row[Any]] = []
         with self._db.read() as connection:
             for start in range(0, len(wanted), _IN_LIST):
-                rows.extend(connection.execute(query.where(column.in_(wanted[start : start + _IN_LIST]))))
+                part = {"keys": wanted[start : start + _IN_LIST], **others}
+                rows.extend(connection.execute(query, part))
         return rows
 
 
