@@ -11,11 +11,11 @@ households (split `dev`), in the order in which an episode asks them, k = 6. - `
 was done before (cached vectors are looked up). Mean over the decisions, all threads of the process. -
 `cpu_ms_1m` is the same search in an index of 1,000,000 steps. Their texts are not played: they are the
 100,000 with noise added to each distinct vector in each copy, so that there are ten times as many distinct
-ones (in households the number of distinct situations hardly grows), plus the reading of the excerpts. -
-`recall_100k` is the share of results that are among the k best of all steps by the same score, computed by
-brute force without the cut to M; results that tie with the k-th count. `recall_cut_100k` is what the cut
-would leave. - `cold_open_s` is the wall time from opening the store to the first result in a new process
-(imports excluded, the files in the system's cache).
+ones (in households the number of distinct situations hardly grows), plus the reading of the excerpts (from
+memory as far as they were read lately). - `recall_100k` is the share of results that are among the k best of
+all steps by the same score, computed by brute force without the cut to M; results that tie with the k-th
+count. `recall_cut_100k` is what the cut would leave. - `cold_open_s` is the wall time from opening the store
+to the first result in a new process (imports excluded, the files in the system's cache).
 """
 
 from __future__ import annotations

@@ -6,12 +6,14 @@ embedder is ever put silently in another's place. The MiniLM embedder is in `icd
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,7 +87,7 @@ class SentenceTransformerEmbedder:
                 "download it first, or give its folder"
             ) from error
         self.dimension = int(self._model.get_embedding_dimension())
-        self.id = f"{model.rstrip('/').split('/')[-1].lower()}/float32/{self.dimension}"
+        self.id = f"{_identity(model)}/float32/{self.dimension}"
         self._batch_size = batch_size
 
     def embed(self, texts: Sequence[str]) -> Matrix:
@@ -147,6 +149,18 @@ class CachedEmbedder:
             self._recent.update(vectors)
             while len(self._recent) > self._size:
                 self._recent.popitem(last=False)
+
+
+def _identity(model: str) -> str:
+    """Return the model's name; of a folder its last part and a fingerprint, for many are called alike."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model.lower()
+    files = sorted((str(file.relative_to(folder)), file.stat().st_size) for file in folder.rglob("*.*"))
+    digest = hashlib.sha256(repr(files).encode())
+    for config in sorted(folder.rglob("config.json")):
+        digest.update(config.read_bytes())
+    return f"{folder.resolve().name.lower()}-{digest.hexdigest()[:8]}"
 
 
 def cut(text: str) -> str:
