@@ -43,7 +43,7 @@ _WORTH_A_FILE = 2_000
 _KEPT = 32
 """Recent results of trajectory keys that are kept: an episode asks for the same at each of its steps."""
 
-_FIRST_LOOK = 64
+_FIRST_LOOK = 24
 """Trajectories whose steps are looked at first, the best by their keys."""
 
 _log = logging.getLogger(__name__)
