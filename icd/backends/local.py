@@ -27,6 +27,8 @@ _CHOICE_TOKENS = 24
 """Kept free for the choice, so that a rambling thought never leaves an answer without one."""
 _CHARACTERS_PER_TOKEN = 2
 """Fewer than a token has on average."""
+_PROMPT_CACHE_MIB = 256
+"""Memory for prompts of earlier requests; llama.cpp's own limit is 8 GiB, and it fills it."""
 _MIN_P = 0.05
 """Tokens below this share of the likeliest one's probability are not drawn."""
 
@@ -126,6 +128,7 @@ class LocalBackend:
         params.swa_full = True
         params.warmup = False
         params.verbosity = -1
+        params.cache_ram_mib = _PROMPT_CACHE_MIB
         params.cpuparams.n_threads = self._threads
         params.cpuparams_batch.n_threads = self._threads
         try:
