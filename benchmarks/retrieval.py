@@ -4,7 +4,7 @@
 
 What is measured, and on what:
 
-- The steps are those of the expert in generated households, played here (all of them; with `--quick` 4,000,
+- The steps are those of the expert in generated households, played here (all of them; with `--quick` 3,000,
 and copies of them about other things in other places up to 100,000). The queries are steps of other
 households (split `dev`), in the order in which an episode asks them, k = 6. - `cpu_ms_100k` is
 `Retriever.for_step` as the runtime calls it, reading the excerpts from the store included; only the embedding
@@ -37,7 +37,7 @@ from step_texts import played, renamed
 from icd_memory.embedding import CachedEmbedder, Embedder, HashingEmbedder, normalised
 from icd_memory.exact_index import ExactIndex
 from icd_memory.index import Entry, Exclusion, StateKey, StepQuery
-from icd_memory.retrieval import Family, Memory, Query, RetrievalSettings, entries, state_text
+from icd_memory.retrieval import Family, Memory, Query, RetrievalSettings, state_text
 from icd_memory.store import Store
 from icd_memory.trajectory import Trajectory
 
@@ -53,6 +53,18 @@ class Ask:
     query: Query
     first: bool
     """The first of its episode: goal and plan were not asked for before."""
+
+
+class Watched(ExactIndex):
+    """An index that remembers what it was given, for the brute force."""
+
+    def __init__(self, embedder_id: str, dimension: int, file: Path) -> None:
+        super().__init__(embedder_id, dimension, file)
+        self.held: list[Entry] = []
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        self.held += entries
+        super().add(entries)
 
 
 def asks(trajectories: Sequence[Trajectory], key: StateKey) -> list[Ask]:
@@ -235,11 +247,17 @@ def say(text: str) -> None:
 def prepare(folder: Path, arguments: argparse.Namespace) -> tuple[Memory, list[Entry], list[Trajectory]]:
     """Play, store, embed and index; return the memory, what its index holds, and the episodes to ask for."""
     if arguments.quick:
-        trajectories = list(renamed(played("train", 4_000), STEPS))
+        trajectories = list(renamed(played("train", 3_000), STEPS))
     else:
         trajectories = played("train", STEPS, arguments.keep)
     questions = played("dev", 300 if arguments.quick else 1_000, arguments.keep)
     say(f"{len(trajectories)} episodes with {sum(len(t.steps) for t in trajectories)} steps")
+    indexes: list[Watched] = []
+
+    def make_index(family: Family, embedder: Embedder) -> Watched:
+        indexes.append(Watched(embedder.id, embedder.dimension, folder / "index"))
+        return indexes[0]
+
     store = Store.open(folder / "store.db")
     with store.transaction():
         for trajectory in trajectories:
@@ -248,16 +266,11 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> tuple[Memory, list[E
         store,
         CachedEmbedder(make_embedder(arguments.embedder), store, size=300_000),
         settings=RetrievalSettings(),
-        make_index=lambda family, e: ExactIndex(e.id, e.dimension, folder / "index"),
+        make_index=make_index,
     )
     memory.index(FAMILY)
-    held = [
-        entry
-        for start in range(0, len(trajectories), 500)
-        for entry in entries(trajectories[start : start + 500], memory.embedder)
-    ]
     say(f"stored, embedded with {memory.embedder.id} and indexed")
-    return memory, held, questions
+    return memory, indexes[0].held, questions
 
 
 def main() -> None:

@@ -72,14 +72,16 @@ def played(split: str, steps: int, folder: Path | None = None) -> list[Trajector
 def renamed(trajectories: list[Trajectory], steps: int) -> Iterator[Trajectory]:
     """Yield the trajectories, then copies of them about other things in other places, up to `steps` steps.
 
-    The structure of the texts is that of the played ones; the names of things and places change places.
+    A copy gives a tenth of the things and places each other's names, in all texts that are searched by. So
+    there are about as many distinct goals, plans, situations and reasonings as in as many played steps.
     """
     names = _entity_names(trajectories)
     count = 0
     copy = 0
     while True:
         rng = random.Random(copy)
-        others = dict(zip(names, rng.sample(names, len(names)), strict=True))
+        chosen = rng.sample(names, max(2, len(names) // 10))
+        others = dict(zip(chosen, chosen[1:] + chosen[:1], strict=True))
         for trajectory in trajectories:
             if count >= steps:
                 return
@@ -115,7 +117,6 @@ def _renamed(trajectory: Trajectory, names: dict[str, str], copy: int) -> Trajec
         steps=tuple(
             replace(
                 step,
-                observation=new(step.observation),
                 action=new(step.action),
                 reasoning=new(step.reasoning),
                 view=new(step.view),
