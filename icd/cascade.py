@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from icd.agreement import vote
+from icd.agreement import Vote, vote
 from icd.decision import ActedBy, Reason
 from icd.errors import ConfigurationError
 
@@ -172,7 +172,7 @@ def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
     if policy.name == "copy":
         return Verdict("copy", "policy", None)
     leader = vote(evidence.keys)
-    doubt = _doubt(policy, guards, evidence)
+    doubt = _doubt(policy, guards, evidence, leader)
     if doubt is None:
         return Verdict("student", "policy" if policy.name in ("student", "random") else "agreed", leader.key)
     if policy.name in ("student", "random"):
@@ -182,9 +182,8 @@ def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
     return Verdict("teacher", doubt, leader.key)
 
 
-def _doubt(policy: Policy, guards: Guards, evidence: Evidence) -> Reason | None:
+def _doubt(policy: Policy, guards: Guards, evidence: Evidence, leader: Vote) -> Reason | None:
     """Return the first reason not to trust the student's samples, None if there is none."""
-    leader = vote(evidence.keys)
     if leader.key is None:
         return "invalid"
     if leader.votes < policy.votes_needed:

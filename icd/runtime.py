@@ -54,6 +54,8 @@ class RuntimeSettings:
     """When the teacher fails, act on the student's best sample instead of failing."""
 
 
+_FORMAT_TOKENS = 64
+"""Kept free for what a chat format adds to the messages."""
 PLAN_STEP = -1
 """The step number of the receipt of an episode's plan."""
 
@@ -205,14 +207,21 @@ class Runtime:
 
     def excerpts(self, context: DecisionContext) -> list[Excerpt]:
         """Retrieve the excerpts that fit this step, best first."""
-        if self.retriever is None or not (self.settings.k or self.settings.policy.name == "copy"):
-            return []
-        return self.retriever.for_step(_query(context), max(1, self.settings.k))
+        retriever = self._demonstrations
+        return retriever.for_step(_query(context), max(1, self.settings.k)) if retriever else []
 
     def _plan_excerpts(self, context: DecisionContext) -> list[Excerpt]:
-        if self.retriever is None or not (self.settings.k or self.settings.policy.name == "copy"):
-            return []
-        return self.retriever.for_plan(_query(context), self.settings.plan_k)
+        retriever = self._demonstrations
+        return retriever.for_plan(_query(context), self.settings.plan_k) if retriever else []
+
+    @property
+    def _demonstrations(self) -> Retriever | None:
+        """Where demonstrations come from; None if the settings want none."""
+        return self.retriever if self.settings.k or self.settings.policy.name == "copy" else None
+
+    def _room(self, model: PricedModel) -> int:
+        """Return the tokens that a prompt may take in the model's window."""
+        return model.backend.capabilities.context_tokens - self.settings.max_tokens - _FORMAT_TOKENS
 
     async def _sample(
         self, context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str], bill: Bill
@@ -220,10 +229,7 @@ class Runtime:
         """Draw samples: one request where the prompt is billed once, else one by one until the outcome is settled."""
         assert self.student is not None
         backend, settings = self.student.backend, self.settings
-        prompt = compose(
-            context, excerpts, settings.student_prompt,
-            budget_tokens=backend.capabilities.context_tokens - settings.max_tokens - 64,
-        )  # fmt: skip
+        prompt = compose(context, excerpts, settings.student_prompt, budget_tokens=self._room(self.student))
         request = ChatRequest(
             prompt.messages, settings.policy.n if backend.capabilities.shared_prompt else 1, settings.temperature,
             settings.max_tokens, context.seed, ("\n\n",), prompt.cue, self._choices(context, tried), ACT,
@@ -255,10 +261,7 @@ class Runtime:
 
     def _teacher_request(self, context: DecisionContext) -> ChatRequest:
         assert self.teacher is not None
-        window = self.teacher.backend.capabilities.context_tokens
-        prompt = compose(
-            context, (), self.settings.teacher_prompt, budget_tokens=window - self.settings.max_tokens - 64
-        )
+        prompt = compose(context, (), self.settings.teacher_prompt, budget_tokens=self._room(self.teacher))
         return ChatRequest(
             prompt.messages, 1, self.settings.temperature, self.settings.max_tokens, context.seed, (), prompt.cue,
             context.admissible if self.settings.constrain else None, ACT,

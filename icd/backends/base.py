@@ -6,7 +6,7 @@ ignoring it. Backends know nothing of memory, policies or prices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Role = Literal["system", "user", "assistant"]
@@ -96,7 +96,6 @@ class Capabilities:
     context_tokens: int = 8192
     seeded: bool = False
     """The same request and seed give the same answer."""
-    extras: dict[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):

@@ -67,7 +67,7 @@ class LocalBackend:
             )
         self.model = model or self._path.stem
         self.capabilities = Capabilities(
-            shared_prompt=True, constrained=True, context_tokens=context, seeded=True, extras={"style": style}
+            shared_prompt=True, constrained=True, context_tokens=context, seeded=True
         )
         self._style = style
         self._context = context

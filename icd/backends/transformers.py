@@ -65,7 +65,7 @@ class TransformersBackend:
             raise ModelFilesError(f"no checkpoint in {str(self._path)!r}: it needs at least a config.json")
         self.model = model or self._path.name
         self.capabilities = Capabilities(
-            shared_prompt=True, constrained=True, context_tokens=context, seeded=True, extras={"style": style}
+            shared_prompt=True, constrained=True, context_tokens=context, seeded=True
         )
         self._style = style
         self._threads = threads

@@ -115,8 +115,3 @@ def needs_student(methods: Sequence[Method]) -> bool:
 def needs_teacher(methods: Sequence[Method]) -> bool:
     """Say whether any of them may ask the teacher."""
     return any(method.policy.name not in ("student", "copy") for method in methods)
-
-
-def needs_demonstrations(methods: Sequence[Method]) -> bool:
-    """Say whether any of them retrieves."""
-    return any(method.k > 0 for method in methods)

@@ -70,30 +70,29 @@ def _beside(method: MethodSummary) -> str:
 
 def share(interval: Interval | None) -> str:
     """Return a share with its interval."""
-    if interval is None or math.isnan(interval.value):
-        return ""
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return _written(interval, ".2f")
 
 
 def signed(interval: Interval | None) -> str:
     """Return a difference with its interval."""
-    if interval is None or math.isnan(interval.value):
-        return ""
-    return f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+    return _written(interval, "+.2f")
 
 
 def dollars(interval: Interval | None) -> str:
     """Return an amount with its interval."""
-    if interval is None or math.isnan(interval.value):
-        return ""
-    return f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+    return _written(interval, ".4f")
 
 
 def factor(interval: Interval | None) -> str:
     """Return a ratio with its interval."""
+    return _written(interval, ".2f")
+
+
+def _written(interval: Interval | None, form: str) -> str:
+    """Write an interval; nothing where there is none."""
     if interval is None or math.isnan(interval.value):
         return ""
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def episodes(found: BreakEven | None) -> str:
