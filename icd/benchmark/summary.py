@@ -12,39 +12,26 @@ from dataclasses import dataclass, field
 
 from icd.benchmark.conditions import method_defaults
 from icd.benchmark.methods import STANDARD, Method, find_method
+from icd.benchmark.played import Result, Tokens, by_task, results_by_method
 from icd.benchmark.statistics import Interval, clustered_share, mean, paired_difference, ratio, success_share
 from icd.errors import ConfigurationError
 from icd.ledger import BreakEven, break_even
-from icd_memory.rows import EpisodeRow, EpisodeStatus, JsonObject, LedgerRow
+from icd_memory.rows import EpisodeStatus, JsonObject
 from icd_memory.store import Store
 
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of one episode, or their mean over episodes."""
-
-    fresh: float = 0.0
-    """Input that was not read from a cache."""
-    cached: float = 0.0
-    output: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A finished episode."""
-
-    method: str
-    task_id: str
-    seed: int
-    category: str
-    won: bool
-    steps: int
-    teacher_steps: int
-    cost: float
-    tokens: Tokens
-    estimated: bool
-    scenario: str = ""
-    """Of a task of a code world; empty elsewhere."""
+__all__ = [
+    "CategoryShare",
+    "CollectionSummary",
+    "Comparison",
+    "GoalCompletion",
+    "MethodSummary",
+    "Result",
+    "RunSummary",
+    "Tokens",
+    "collected",
+    "goal_completion",
+    "summarise",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +138,7 @@ def summarise(store: Store, run_id: str) -> RunSummary:
             f"{run_id!r} is a collection of demonstrations, which has no methods to compare"
         )
     rows = store.episodes(run_id)
-    results = _results(rows, store.ledger(run_id))
+    results = results_by_method(rows, store.ledger(run_id), conditions)
     collection = collected(store, conditions["sources"], conditions["demonstrations"])
     names = sorted({row.method for row in rows}, key=_place)
     defaults = method_defaults(conditions)
@@ -169,39 +156,6 @@ def summarise(store: Store, run_id: str) -> RunSummary:
 
 def _place(name: str) -> tuple[int, str]:
     return (STANDARD.index(name) if name in STANDARD else len(STANDARD), name)
-
-
-def _results(rows: Sequence[EpisodeRow], ledger: Sequence[LedgerRow]) -> dict[str, list[Result]]:
-    """Return the finished episodes by method, in the order of their tasks."""
-    bills: dict[str, list[LedgerRow]] = defaultdict(list)
-    for entry in ledger:
-        if entry.episode_id is not None and not entry.counterfactual:
-            bills[entry.episode_id].append(entry)
-    found: dict[str, list[Result]] = defaultdict(list)
-    for row in rows:
-        if row.status == "done" and row.outcome is not None:
-            found[row.method].append(_result(row, row.outcome, bills[row.id]))
-    return {name: sorted(group, key=lambda r: (r.task_id, r.seed)) for name, group in found.items()}
-
-
-def _result(row: EpisodeRow, outcome: JsonObject, bill: Sequence[LedgerRow]) -> Result:
-    return Result(
-        method=row.method,
-        task_id=row.task_id,
-        seed=row.seed,
-        category=outcome["category"],
-        won=outcome["won"],
-        steps=outcome["steps"],
-        teacher_steps=outcome["steps_by"].get("teacher", 0),
-        cost=sum(entry.cost for entry in bill),
-        tokens=Tokens(
-            sum(entry.input_tokens for entry in bill),
-            sum(entry.cached_tokens for entry in bill),
-            sum(entry.output_tokens for entry in bill),
-        ),
-        estimated=any(entry.estimated for entry in bill),
-        scenario=outcome["instance"] if outcome.get("code") else "",
-    )
 
 
 def collected(store: Store, sources: Sequence[str], demonstrations: int) -> CollectionSummary:
@@ -225,7 +179,7 @@ def _summary(
     own = results.get(method.name, [])
     steps = sum(r.steps for r in own)
     count = max(len(own), 1)
-    groups = _by_task(own)
+    groups = by_task(own)
     return MethodSummary(
         method=method,
         episodes=len(own),
@@ -303,16 +257,9 @@ class _Pairs:
     def of(cls, first: Sequence[Result], second: Sequence[Result]) -> _Pairs:
         common = {(r.task_id, r.seed) for r in first} & {(r.task_id, r.seed) for r in second}
         mine, others = (
-            _by_task([r for r in side if (r.task_id, r.seed) in common]) for side in (first, second)
+            by_task([r for r in side if (r.task_id, r.seed) in common]) for side in (first, second)
         )
         return cls(mine, others)
-
-
-def _by_task(results: Sequence[Result]) -> list[list[Result]]:
-    groups: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        groups[result.task_id].append(result)
-    return list(groups.values())
 
 
 def _categories(results: Sequence[Result]) -> dict[str, CategoryShare]:

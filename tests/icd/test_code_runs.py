@@ -10,7 +10,8 @@ import pytest
 from code_scenario import NAME, SumsSuite, collect, compare, gold, place
 
 from icd.benchmark.experiment import Workplace
-from icd.benchmark.summary import Result, Tokens, goal_completion, summarise
+from icd.benchmark.played import Result, Tokens
+from icd.benchmark.summary import goal_completion, summarise
 from icd.benchmark.table import columns, notes, rows, table
 
 
