@@ -3,13 +3,16 @@
 Shares of independent trials have Wilson's interval, differences of paired shares Newcombe's (1998, method
 10), means and ratios a percentile bootstrap over tasks with a fixed seed. Several episodes of one task are
 not independent: then tasks are what is resampled, for shares too. Nor are the tasks of one scenario: their
-share counts for as many trials as the scenarios are worth (`clustered_share`).
+share counts for as many trials as the scenarios are worth (`clustered_share`). Which is used where, and why:
+docs/statistics.md.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -112,7 +115,54 @@ def paired_difference(first: Groups, second: Groups) -> Interval:
     """Return the difference of two shares of successes on the same tasks."""
     if all(len(a) == len(b) == 1 for a, b in zip(first, second, strict=True)):
         return _newcombe([(bool(a[0]), bool(b[0])) for a, b in zip(first, second, strict=True)])
+    return mean_difference(first, second)
+
+
+def mcnemar(first: Groups, second: Groups) -> float:
+    """Return the two-sided p-value of "both succeed equally often" on the same tasks: McNemar's exact test.
+
+    Where tasks have several episodes it is the exact sign-flip test of the tasks' differences, of which McNemar's is the
+    case of one episode each.
+    """
+    differences = [
+        Fraction(round(sum(a)), len(a)) - Fraction(round(sum(b)), len(b))
+        for a, b in zip(first, second, strict=True)
+    ]
+    chances = {Fraction(0): 1.0}
+    for difference in differences:
+        if difference:
+            following: dict[Fraction, float] = defaultdict(float)
+            for total, chance in chances.items():
+                following[total + difference] += chance / 2
+                following[total - difference] += chance / 2
+            chances = following
+    observed = abs(sum(differences, Fraction(0)))
+    return min(1.0, math.fsum(chance for total, chance in chances.items() if abs(total) >= observed))
+
+
+def mean_difference(first: Groups, second: Groups) -> Interval:
+    """Return the mean over tasks of first minus second (dollars, steps, ...), tasks resampled as pairs."""
     return mean([[sum(a) / len(a) - sum(b) / len(b)] for a, b in zip(first, second, strict=True)])
+
+
+def cost_per_success(costs: Groups, won: Groups) -> Interval:
+    """Return the mean cost of an episode over the share of successes; infinite without any success.
+
+    A resample without a success counts as infinite, so the upper end is infinite where successes are few. Without any,
+    the lower end is the least mean cost over the largest share that Wilson's interval allows.
+    """
+    if not any(any(group) for group in won):
+        most = wilson(0, len(won)).high
+        return Interval(math.inf, mean(costs).low / most if won else 0.0, math.inf)
+    columns = [[sum(group) / len(group) for group in groups] for groups in (costs, won)]
+
+    def divide(rows: Sequence[_Rows]) -> _Rows:
+        import numpy as np
+
+        below = rows[1].mean(axis=-1)
+        return np.where(below > 0, rows[0].mean(axis=-1) / np.where(below > 0, below, 1), np.inf)
+
+    return _bootstrap(columns, divide)
 
 
 def _newcombe(pairs: Sequence[tuple[bool, bool]]) -> Interval:
@@ -154,5 +204,7 @@ def _bootstrap(columns: Sequence[Sequence[float]], statistic: Callable[[Sequence
     if not len(known):
         return Interval(value, math.nan, math.nan)
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
+    # Values that occurred, as there is nothing halfway to infinity.
+    low = np.quantile(known, tail, method="lower")
+    high = np.quantile(known, 1 - tail, method="higher")
     return Interval(value, float(low), float(high))

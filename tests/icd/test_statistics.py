@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,10 @@ from hypothesis import strategies as st
 from icd.benchmark.statistics import (
     Interval,
     clustered_share,
+    cost_per_success,
+    mcnemar,
     mean,
+    mean_difference,
     paired_difference,
     ratio,
     success_share,
@@ -106,3 +111,75 @@ def test_groups_that_agree_with_themselves_are_worth_one_trial_each() -> None:
     assert alone.low < wilson(2, 3).low < wilson(2, 3).high < alone.high
     assert clustered_share([[1.0], [0.0], [1.0]]) == pytest.approx(wilson(2, 3))
     assert math.isnan(clustered_share([]).value)
+
+
+several = st.lists(
+    st.tuples(
+        st.lists(st.booleans().map(float), min_size=2, max_size=2),
+        st.lists(st.booleans().map(float), min_size=2, max_size=2),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@given(pairs)
+def test_mcnemar_is_a_binomial_test_of_the_discordant(rows: list[tuple[bool, bool]]) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    first, second = columns(rows)
+    better, worse = rows.count((True, False)), rows.count((False, True))
+    expected = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected)
+    assert mcnemar(second, first) == pytest.approx(expected)
+
+
+@given(several)
+def test_of_several_episodes_a_task_the_signs_are_flipped(
+    rows: list[tuple[list[float], list[float]]],
+) -> None:
+    differences = [sum(a) / 2 - sum(b) / 2 for a, b in rows]
+    flipped = [
+        sum(s * d for s, d in zip(signs, differences, strict=True))
+        for signs in itertools.product((1, -1), repeat=len(rows))
+    ]
+    expected = sum(abs(total) >= abs(sum(differences)) for total in flipped) / len(flipped)
+    assert mcnemar([a for a, _ in rows], [b for _, b in rows]) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=1, max_size=15), st.floats(0, 100))
+def test_a_difference_of_pairs_does_not_see_what_they_share(
+    rows: list[tuple[float, float]], shared: float
+) -> None:
+    plain = mean_difference([[a] for a, _ in rows], [[b] for _, b in rows])
+    shifted = mean_difference([[a + shared] for a, _ in rows], [[b + shared] for _, b in rows])
+    assert shifted == pytest.approx(plain, abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 9), st.booleans()), min_size=1, max_size=20))
+def test_the_cost_of_a_success_is_total_over_total(rows: list[tuple[float, bool]]) -> None:
+    costs, won = [[c] for c, _ in rows], [[float(w)] for _, w in rows]
+    found, successes = cost_per_success(costs, won), sum(w for _, w in rows)
+    expected = sum(c for c, _ in rows) / successes if successes else math.inf
+    assert found.value == pytest.approx(expected)
+    assert found.low - 1e-9 <= found.value <= found.high + 1e-9
+    assert 0 <= found.low < math.inf
+
+
+def test_few_successes_leave_their_cost_unbounded() -> None:
+    one = cost_per_success([[1.0]] * 20, [[1.0]] + [[0.0]] * 19)
+    assert one.value == 20
+    assert one.high == math.inf
+    none = cost_per_success([[1.0]] * 20, [[0.0]] * 20)
+    assert none == (math.inf, pytest.approx(1 / 0.1611, abs=1e-2), math.inf)
+    assert cost_per_success([[1.0]] * 20, [[1.0]] * 20) == (1, 1, 1)
+
+
+def test_the_cost_of_a_success_covers_the_truth() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        won = rng.random(40) < 0.4
+        costs = rng.gamma(4, 0.25, 40) * (2 - won)  # failures cost twice as much
+        found = cost_per_success([[c] for c in costs], [[float(w)] for w in won])
+        covered += found.low <= 1.6 / 0.4 <= found.high
+    assert covered >= 180
