@@ -301,16 +301,21 @@ def guards(settings: Settings) -> Guards:
     return Guards(chosen.validity, chosen.progress, chosen.support)
 
 
-def model_file(seat: BackendSettings) -> str:
-    """Return the name of a local model's file; empty for other kinds, and where it is not on this machine."""
-    if seat.kind != "local":
-        return ""
-    from icd.models import resolve
+def model_files(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return name and sha256 of the local models' files by their seat; of those that are on this machine."""
+    from icd.models import file_sha256, resolve
 
-    try:
-        return resolve(seat.path or seat.model or seat.effective_model).name
-    except (ModelFilesError, ConfigurationError):
-        return ""
+    found: dict[str, dict[str, str]] = {}
+    seats = {"student": settings.student, "teacher": settings.teacher, "verifier": settings.verifier}
+    for name, seat in seats.items():
+        if seat is None or seat.kind != "local":
+            continue
+        try:
+            path = resolve(seat.path or seat.model or seat.effective_model)
+        except (ModelFilesError, ConfigurationError):
+            continue
+        found[name] = {"file": path.name, "sha256": file_sha256(path)}
+    return found
 
 
 def price_facts(price: Price) -> dict[str, str | float]:

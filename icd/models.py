@@ -8,6 +8,7 @@ its path.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "HubFile",
     "Model",
     "Terms",
+    "file_sha256",
     "find",
     "is_pulled",
     "minilm_folder",
@@ -198,6 +200,15 @@ def resolve(name: str) -> Path:
     if not is_pulled(model):
         raise ModelFilesError(f"the files of {name} are not on this machine: run `icd models pull {name}`")
     return _file(model.source)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a model's file: as it was checked on fetching, where it is one of the catalogue."""
+    for model in CATALOGUE.values():
+        if model.source is not None and model.source.sha256 and path == _file(model.source):
+            return model.source.sha256
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pull(name: str, *, accept_terms: bool = False, say: Callable[[str], None] | None = None) -> Path:

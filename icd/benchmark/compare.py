@@ -62,7 +62,7 @@ def prepare_comparison(request: Request, place: Workplace) -> Experiment:
     stage = Stage(lambda: suite.environment(conditions.max_steps), store, _for_the_record(suite.test_splits))
     config = {
         "conditions": conditions.to_json(),
-        "about": about(request.command, assembly.model_file(settings.student)),
+        "about": about(request.command, assembly.model_files(settings)),
     }
     return Experiment(run_id, config, jobs, models, stage, request.workers)
 
