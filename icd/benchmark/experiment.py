@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from icd import assembly
 from icd.assembly import Models
 from icd.benchmark.conditions import Seat, digest
-from icd.benchmark.runner import Event, Job, Stage, Tally, play_all
+from icd.benchmark.runner import Event, Executor, Job, Stage, Tally, play_all
 from icd.config import BackendSettings, Settings
 from icd.errors import ConfigurationError, PriceUnknownError
 from icd.ledger import Budget
@@ -110,6 +110,8 @@ class Experiment:
     models: Models
     stage: Stage
     workers: int
+    executor: Executor = play_all
+    """Where the episodes are played."""
 
     async def play(self, on_event: Callable[[Event], None] = lambda event: None) -> Tally:
         """Play what is missing; see `icd.benchmark.runner.play_all`.
@@ -122,7 +124,7 @@ class Experiment:
             with alone(store.place, self.run_id):
                 store.add_run(RunRow(self.run_id, self.config, self.stage.now()))
                 store.set_note(f"command {self.run_id}", self.config["about"]["command"])
-                return await play_all(self.jobs, replace(self.stage, on_event=on_event), self.workers)
+                return await self.executor(self.jobs, replace(self.stage, on_event=on_event), self.workers)
         finally:
             await self.models.close()
 

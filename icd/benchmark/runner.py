@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -111,20 +111,20 @@ class Tally:
     """Left out, after too many failures."""
 
 
+Executor: TypeAlias = Callable[[Sequence[Job], Stage, int], Awaitable[Tally]]
+"""Plays the jobs that are not done yet, so many at a time: `play_all`, or a cluster."""
+
+
 async def play_all(jobs: Sequence[Job], stage: Stage, workers: int = 1) -> Tally:
-    """Play the jobs that are not done yet.
+    """Play the jobs that are not done yet, in this process.
 
     Cancelling it is safe at any moment: what was decided is recorded, and the next run goes on from there.
 
     Raises:
         IcdError: nothing can go on (a wrong setting, a budget that is used up, the store).
     """
-    known = _known(jobs, stage.store)
-    before = tuple(known[job.id] for job in jobs if job.id in known and known[job.id].status == "done")
-    finished = {row.id for row in before}
-    crew = _Crew(deque(job for job in jobs if job.id not in finished), stage)
-    costs = _costs(jobs, stage.store) if before else {}
-    stage.on_event(Started(len(crew.queue), tuple(Finished(row, costs.get(row.id, 0.0)) for row in before)))
+    to_play, before = begin(jobs, stage)
+    crew = _Crew(to_play, stage)
     workers = max(1, min(workers, len(crew.queue)))
     tasks = [asyncio.create_task(crew.work()) for _ in range(workers)]
     try:
@@ -133,7 +133,18 @@ async def play_all(jobs: Sequence[Job], stage: Stage, workers: int = 1) -> Tally
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return Tally(crew.done, tuple(crew.failed), len(before), len(crew.queue))
+    return Tally(crew.done, tuple(crew.failed), before, len(crew.queue))
+
+
+def begin(jobs: Sequence[Job], stage: Stage) -> tuple[deque[Job], int]:
+    """Return the jobs that are not done yet, and how many are; tell of both."""
+    known = _known(jobs, stage.store)
+    before = tuple(known[job.id] for job in jobs if job.id in known and known[job.id].status == "done")
+    finished = {row.id for row in before}
+    to_play = deque(job for job in jobs if job.id not in finished)
+    costs = _costs(jobs, stage.store) if before else {}
+    stage.on_event(Started(len(to_play), tuple(Finished(row, costs.get(row.id, 0.0)) for row in before)))
+    return to_play, len(before)
 
 
 class _Crew:
@@ -155,29 +166,40 @@ class _Crew:
             world.close()
 
     async def _one(self, job: Job, world: Environment) -> None:
-        stage = self.stage
-        stage.store.add_episode(_row(job, "running", stage.now()))
-        try:
-            episode = await play(
-                job.runtime, world, job.task, episode_id=job.id, seed=job.seed, on_step=self._teller(job)
-            )
-        except _RECORDED as error:
-            row = _row(job, "failed", stage.now(), {"error": {"code": error.code, "message": str(error)}})
-            stage.store.add_episode(row)
-            self.failed.append(row)
+        finished = await play_one(job, world, self.stage)
+        if finished.row.status == "failed":
+            self.failed.append(finished.row)
             self._failures_in_a_row += 1
         else:
-            row = await asyncio.to_thread(_keep, job, episode, stage)
             self.done += 1
             self._failures_in_a_row = 0
-        cost = sum(entry.cost for entry in stage.store.ledger(episode_id=job.id) if not entry.counterfactual)
-        stage.on_event(Ended(job, Finished(row, cost)))
+        self.stage.on_event(Ended(job, finished))
 
-    def _teller(self, job: Job) -> Callable[[Progress], None]:
-        def tell(progress: Progress) -> None:
-            self.stage.on_event(StepTaken(job, progress.step, progress.actor, progress.action))
 
-        return tell
+async def play_one(job: Job, world: Environment, stage: Stage) -> Finished:
+    """Play an episode to its end, or until a machine fails at it, and store what came of it.
+
+    Raises:
+        IcdError: nothing can go on (a wrong setting, a budget that is used up, the store).
+    """
+
+    def tell(progress: Progress) -> None:
+        stage.on_event(StepTaken(job, progress.step, progress.actor, progress.action))
+
+    stage.store.add_episode(_row(job, "running", stage.now()))
+    try:
+        episode = await play(job.runtime, world, job.task, episode_id=job.id, seed=job.seed, on_step=tell)
+    except _RECORDED as error:
+        row = _row(job, "failed", stage.now(), {"error": {"code": error.code, "message": str(error)}})
+        stage.store.add_episode(row)
+    else:
+        row = await asyncio.to_thread(_keep, job, episode, stage)
+    return Finished(row, spent_on(job.id, stage.store))
+
+
+def spent_on(episode_id: str, store: Store) -> float:
+    """Return the dollars that an episode's calls cost, interrupted attempts included."""
+    return sum(entry.cost for entry in store.ledger(episode_id=episode_id) if not entry.counterfactual)
 
 
 def _keep(job: Job, episode: Episode, stage: Stage) -> EpisodeRow:
