@@ -2,7 +2,8 @@
 
 Nothing here calls a model. `wants_sample` says whether one more sample can still change the outcome (so unanimity stops
 at the first disagreement); `decide` says who acts and why. A stored decision can therefore be replayed under another
-policy as far as its samples reach. Source: arXiv 2512.02543 (unanimity), 2310.03094 (majority share).
+policy as far as its samples reach. Source: arXiv 2512.02543 (unanimity), 2310.03094 (majority share), 2305.11860
+(sequential: adaptive consistency).
 """
 
 from __future__ import annotations
@@ -19,24 +20,39 @@ from icd.agreement import Vote, vote
 from icd.decision import ActedBy, Reason
 from icd.errors import ConfigurationError
 
-PolicyName = Literal["student", "teacher", "random", "copy", "unanimity", "majority"]
+PolicyName = Literal[
+    "student", "teacher", "random", "copy", "unanimity", "majority", "sequential", "calibrated"
+]
 
 POLICY_HELP = (
-    "student, teacher, copy, random(p), unanimity(n), majority(n, threshold), or cascade (the default one)"
+    "student, teacher, copy, random(p), unanimity(n), majority(n, threshold), sequential(n, confidence), "
+    "calibrated(epsilon, delta), or cascade (the default one)"
 )
+MAJORITY = 0.6
+"""Share of equal samples that majority trusts where none is given, and that sequential does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who acts, as written everywhere: ``unanimity(3)``, ``majority(5, 0.6)``, ``random(0.3)``, ``student``."""
+    """Who acts, as written everywhere: ``unanimity(3)``, ``majority(5, 0.6)``, ``random(0.3)``, ``student``.
+
+    ``calibrated(0.1, 0.1)`` is only a name, for the policy that `icd calibrate` found: nothing is decided by it until
+    it is `resolved`.
+    """
 
     name: PolicyName
     n: int = 1
     """Student samples at most."""
     threshold: float = 1.0
-    """Least share of equal samples that is trusted."""
+    """Least share of equal samples that is trusted (majority)."""
     p: float = 0.0
     """Probability of the teacher (random)."""
+    confidence: float = 1.0
+    """Probability that the leading action stays ahead, at which no more samples are drawn (sequential)."""
+    epsilon: float = 0.0
+    """How far below the teacher's success the episodes' may lie (calibrated)."""
+    delta: float = 0.0
+    """Probability that they nevertheless lie lower (calibrated)."""
 
     def __str__(self) -> str:
         match self.name:
@@ -46,12 +62,16 @@ class Policy:
                 return f"majority({self.n}, {_number(self.threshold)})"
             case "random":
                 return f"random({_number(self.p)})"
+            case "sequential":
+                return f"sequential({self.n}, {_number(self.confidence)})"
+            case "calibrated":
+                return f"calibrated({_number(self.epsilon)}, {_number(self.delta)})"
         return self.name
 
     @property
     def asks_student(self) -> bool:
         """Whether the student is sampled at all."""
-        return self.name in ("student", "random", "unanimity", "majority")
+        return self.name not in ("teacher", "copy")
 
     @property
     def asks_teacher(self) -> bool:
@@ -61,7 +81,12 @@ class Policy:
     @property
     def votes_needed(self) -> int:
         """Equal samples that settle for the student."""
-        return max(1, math.ceil(round(self.threshold * self.n, 9)))
+        return self.votes_of(self.n)
+
+    def votes_of(self, drawn: int) -> int:
+        """Return how many equal ones of so many samples are enough to trust them."""
+        share = MAJORITY if self.name == "sequential" else self.threshold
+        return max(1, math.ceil(round(share * drawn, 9)))
 
 
 def _number(value: float) -> str:
@@ -131,7 +156,10 @@ def parse_policy(text: str, default: str = "unanimity(3)") -> Policy:
 
 
 def _build(name: str, args: list[float]) -> Policy:
-    limits = {"student": 0, "teacher": 0, "copy": 0, "random": 1, "unanimity": 1, "majority": 2}
+    limits = {
+        "student": 0, "teacher": 0, "copy": 0, "random": 1, "unanimity": 1,
+        "majority": 2, "sequential": 2, "calibrated": 2,
+    }  # fmt: skip
     if name not in limits:
         raise ValueError("no such policy")
     if len(args) > limits[name]:
@@ -143,31 +171,102 @@ def _build(name: str, args: list[float]) -> Policy:
             if not 0 <= args[0] <= 1:
                 raise ValueError("p must lie in 0..1")
             return Policy("random", p=args[0])
-    n = args[0] if args else 3
+        case "unanimity":
+            return Policy("unanimity", n=_samples(args, 3))
+        case "majority":
+            return Policy("majority", n=_samples(args, 3), threshold=_second(args, "threshold", MAJORITY))
+        case "sequential":
+            return Policy("sequential", n=_samples(args, 5), confidence=_second(args, "confidence", 0.95))
+    epsilon, delta = [*args, *[0.1, 0.1][len(args) :]]
+    if not (0 < epsilon < 1 and 0 < delta < 1):
+        raise ValueError("epsilon and delta must lie between 0 and 1")
+    return Policy("calibrated", epsilon=epsilon, delta=delta)
+
+
+def _samples(args: Sequence[float], default: int) -> int:
+    n = args[0] if args else default
     if n != int(n) or n < 1:
         raise ValueError("n must be a whole number of at least 1")
-    if name == "unanimity":
-        return Policy("unanimity", n=int(n))
-    threshold = args[1] if len(args) > 1 else 0.6
-    if not 0 < threshold <= 1:
-        raise ValueError("the threshold must lie in (0, 1]")
-    return Policy("majority", n=int(n), threshold=threshold)
+    return int(n)
+
+
+def _second(args: Sequence[float], name: str, default: float) -> float:
+    value = args[1] if len(args) > 1 else default
+    if not 0 < value <= 1:
+        raise ValueError(f"the {name} must lie in (0, 1]")
+    return value
+
+
+def resolved(policy: Policy, found: Policy | None = None) -> Policy:
+    """Return the policy that decides: `found`, which a calibration chose, in the place of ``calibrated``.
+
+    Raises:
+        ConfigurationError: the policy is ``calibrated``, and nothing was found.
+    """
+    if policy.name != "calibrated":
+        return policy
+    if found is None or found.name == "calibrated":
+        raise ConfigurationError(f"policy {policy} has no calibration yet: run `icd calibrate` first")
+    return found
 
 
 def wants_sample(policy: Policy, keys: Sequence[str | None]) -> bool:
-    """Return whether another sample can still change who acts."""
+    """Return whether another sample can still change who acts, or, for sequential, is likely enough to."""
     if len(keys) >= (policy.n if policy.asks_student else 0):
         return False
-    best = max(Counter(key for key in keys if key is not None).values(), default=0)
-    settled_for = policy.name == "majority" and best >= policy.votes_needed and _leads(keys, policy.n)
-    settled_against = best + policy.n - len(keys) < policy.votes_needed
-    return not (settled_for or settled_against)
+    leader = vote(keys)
+    settled_for = (
+        policy.name in ("majority", "sequential")
+        and leader.votes >= policy.votes_needed
+        and leader.votes > _runner_up(keys) + policy.n - len(keys)
+    )
+    settled_against = leader.votes + policy.n - len(keys) < policy.votes_needed
+    return not (settled_for or settled_against or _confident(policy, keys, leader))
 
 
-def _leads(keys: Sequence[str | None], n: int) -> bool:
-    """Whether the leading group can no longer be caught up with."""
-    top = [count for _, count in Counter(k for k in keys if k is not None).most_common(2)] + [0]
-    return top[0] > top[1] + n - len(keys)
+def next_round(policy: Policy, keys: Sequence[str | None]) -> int:
+    """Return how many samples to draw at once where they share the prompt: for sequential the fewest after which it
+    can stop, so none is drawn that one by one would have saved; else all that are left."""
+    left = policy.n - len(keys)
+    if policy.name != "sequential":
+        return left
+    alike = vote(keys).key or ""
+    for number in range(1, left):
+        if any(not wants_sample(policy, [*keys, *[key] * number]) for key in (alike, None)):
+            return number
+    return left
+
+
+def considered(policy: Policy, keys: Sequence[str | None]) -> Sequence[str | None]:
+    """Return the samples that the policy goes by: of more than sequential would have drawn, the first."""
+    if policy.name != "sequential":
+        return keys
+    drawn = next((n for n in range(len(keys)) if not wants_sample(policy, keys[:n])), len(keys))
+    return keys[:drawn]
+
+
+def stays_ahead(votes: int, others: int) -> float:
+    """Return the posterior probability that an action drawn `votes` times is likelier than one drawn `others` times.
+
+    P(X > 1/2) of X ~ Beta(votes + 1, others + 1), from a flat prior (arXiv 2305.11860). With whole numbers it
+    is a tail of the binomial distribution.
+    """
+    trials = votes + others + 1
+    return sum(math.comb(trials, j) for j in range(votes + 1)) / 2**trials
+
+
+def _confident(policy: Policy, keys: Sequence[str | None], leader: Vote) -> bool:
+    """Whether sequential takes the leader for the one that all n samples would have."""
+    if policy.name != "sequential" or leader.votes < policy.votes_of(len(keys)):
+        return False
+    unreadable = sum(key is None for key in keys)
+    return stays_ahead(leader.votes, max(_runner_up(keys), unreadable)) >= policy.confidence
+
+
+def _runner_up(keys: Sequence[str | None]) -> int:
+    """Size of the second largest group."""
+    counts = Counter(key for key in keys if key is not None).most_common(2)
+    return counts[1][1] if len(counts) > 1 else 0
 
 
 def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
@@ -177,8 +276,9 @@ def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
         return Verdict("teacher", "policy", None)
     if policy.name == "copy":
         return Verdict("copy", "policy", None)
-    leader = vote(evidence.keys)
-    doubt = _doubt(policy, guards, evidence, leader)
+    keys = considered(policy, evidence.keys)
+    leader = vote(keys)
+    doubt = _doubt(policy, guards, evidence, leader, len(keys))
     if doubt is None:
         return Verdict("student", "policy" if policy.name in ("student", "random") else "agreed", leader.key)
     if policy.name in ("student", "random"):
@@ -188,11 +288,11 @@ def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
     return Verdict("teacher", doubt, leader.key)
 
 
-def _doubt(policy: Policy, guards: Guards, evidence: Evidence, leader: Vote) -> Reason | None:
+def _doubt(policy: Policy, guards: Guards, evidence: Evidence, leader: Vote, drawn: int) -> Reason | None:
     """Return the first reason not to trust the student's samples, None if there is none."""
     if leader.key is None:
         return "invalid"
-    if leader.votes < policy.votes_needed:
+    if leader.votes < (policy.votes_of(drawn) if policy.name == "sequential" else policy.votes_needed):
         return "disagreed"
     if guards.validity and evidence.admissible is not None and leader.key not in evidence.admissible:
         return "invalid"

@@ -20,7 +20,7 @@ from icd.agreement import vote
 from icd.analogy import adapt
 from icd.asking import plan_request, read_answer, sample_reader, student_request, teacher_request
 from icd.calls import Bill, PricedModel
-from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, toss
+from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, resolved, toss
 from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.evidence import copied, keys_of, leader, query_of, tried_here
@@ -103,7 +103,8 @@ class Runtime:
         form decides.
 
         Raises:
-            ConfigurationError: the policy needs a model or a memory that is not given.
+            ConfigurationError: the policy needs a model or a memory that is not given, or a calibration that was not
+                made.
         """
         self.settings = settings or RuntimeSettings()
         self.student, self.teacher, self.verifier = student, teacher, verifier
@@ -165,7 +166,7 @@ class Runtime:
         return AgentEpisode(self, goal, **about)
 
     def _check(self) -> None:
-        policy = self.settings.policy
+        policy = resolved(self.settings.policy)
         if policy.asks_student and self.student is None:
             raise ConfigurationError(
                 f"policy {policy} needs a student: set [student] in icd.toml or pass --student"

@@ -1,5 +1,5 @@
-"""Drawing the student's samples of one step: in one request where the prompt is billed once, else one by one until who
-acts is settled."""
+"""Drawing the student's samples of one step: in one request where the prompt is billed once (sequential: in as few
+requests as need no sample more than one by one), else one by one until who acts is settled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inspect import isawaitable
 
 from icd.backends.base import ChatRequest, Completion
 from icd.calls import Bill, PricedModel
-from icd.cascade import Policy, wants_sample
+from icd.cascade import Policy, next_round, wants_sample
 from icd.decision import Candidate
 from icd.errors import BackendError
 
@@ -25,16 +25,21 @@ async def draw(
 ) -> tuple[list[Completion], list[Candidate]]:
     """Return the samples, raw and read. `request.n` are asked for where the prompt is billed once, else one by one.
 
+    A sequential policy asks for fewer at once, unless more are wanted than it ever draws.
+
     Raises:
         BackendError: the student failed, and the policy has nobody else.
         BudgetError: a sample cannot be paid.
     """
     if request.n > 1 and not student.backend.capabilities.shared_prompt:
         request = replace(request, n=1)
+    in_rounds = policy.name == "sequential" and 1 < request.n <= policy.n
     first_seed = request.seed
     drawn: list[Completion] = []
     candidates: list[Candidate] = []
-    while wants_sample(policy, [candidate.key for candidate in candidates]):
+    while wants_sample(policy, keys := [candidate.key for candidate in candidates]):
+        if in_rounds:
+            request = replace(request, n=next_round(policy, keys))
         if first_seed is not None and drawn:
             request = replace(request, seed=first_seed + len(drawn))
         try:

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, TypeVar
 from icd.agreement import vote
 from icd.backends.base import ChatRequest, ChatResponse, Completion, Delta, Message, Usage
 from icd.calls import Bill, PricedModel, pieces
-from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, toss
+from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, resolved, toss
 from icd.chat.action import completion_of
 from icd.chat.call import ChatAnswer, ChatCall, Feedback, FeedbackResult, Mode, Settled, StreamItem
 from icd.chat.chat_memory import ChatMemory
@@ -124,8 +124,13 @@ class ChatRuntime:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = new_id,
     ) -> None:
-        """Wire the parts. Without a memory nothing is retrieved and nothing recorded."""
+        """Wire the parts. Without a memory nothing is retrieved and nothing recorded.
+
+        Raises:
+            ConfigurationError: the policy needs a calibration that was not made.
+        """
         self.settings = settings or ChatSettings()
+        resolved(self.settings.policy)
         self.student, self.teacher, self.memory = student, teacher, memory
         self.store = memory.store if memory is not None else None
         self._now, self._new_id = now, new_id
@@ -201,7 +206,7 @@ class ChatRuntime:
     def _begin(self, call: ChatCall) -> _Step:
         started = time.perf_counter()
         service = self.tenants.service(call.tenant)
-        policy = call.policy or (service.policy if service.mode == "cascade" else Policy("teacher"))
+        policy = resolved(call.policy or (service.policy if service.mode == "cascade" else Policy("teacher")))
         if policy.name == "copy":
             raise ConfigurationError("policy copy has no words of its own: it cannot answer a chat")
         situation = situation_of(call)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from icd.cascade import parse_policy
+from icd.cascade import parse_policy, resolved
 from icd.chat.call import Feedback, Mode
 from icd.chat.tenants import Service as Served
 from icd.chat.tenants import Tenants
@@ -130,7 +130,7 @@ def router(service: Service) -> APIRouter:
         policy = (
             tenants.default.policy
             if body.policy is None
-            else parse_policy(body.policy, str(tenants.default.policy))
+            else resolved(parse_policy(body.policy, str(tenants.default.policy)))
         )
         await asyncio.to_thread(tenants.change, caller.tenant, Served(body.mode, policy), datetime.now(UTC))
         return _json(await _tenant(service, caller.tenant))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from icd.cascade import Policy, parse_policy
+from icd.cascade import Policy, parse_policy, resolved
 from icd.errors import ConfigurationError
 from icd.serving.errors import ApiError, not_found
 
@@ -47,7 +47,7 @@ class ServedModels:
         if not model.startswith(_PREFIX):
             raise self._unknown(model, "")
         try:
-            policy = parse_policy(model.removeprefix(_PREFIX), str(self.default_policy))
+            policy = resolved(parse_policy(model.removeprefix(_PREFIX), str(self.default_policy)))
         except ConfigurationError as error:
             raise self._unknown(model, f" ({error})") from error
         if policy.n > MOST_SAMPLES:

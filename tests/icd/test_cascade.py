@@ -9,7 +9,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from icd.agreement import text_key, vote
-from icd.cascade import Evidence, Guards, Policy, decide, parse_policy, wants_sample
+from icd.cascade import (
+    Evidence,
+    Guards,
+    Policy,
+    considered,
+    decide,
+    next_round,
+    parse_policy,
+    resolved,
+    stays_ahead,
+    wants_sample,
+)
 from icd.errors import ConfigurationError
 
 NO_GUARDS = Guards()
@@ -22,7 +33,20 @@ guards_sets = st.builds(
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    name = draw(st.sampled_from(["student", "teacher", "copy", "random", "unanimity", "majority"]))
+    name = draw(
+        st.sampled_from(
+            [
+                "student",
+                "teacher",
+                "copy",
+                "random",
+                "unanimity",
+                "majority",
+                "sequential",
+                "calibrated",
+            ]
+        )
+    )
     match name:
         case "random":
             return Policy("random", p=draw(st.floats(0, 1)))
@@ -30,6 +54,11 @@ def policies(draw: st.DrawFn) -> Policy:
             return Policy("unanimity", n=draw(st.integers(1, 9)))
         case "majority":
             return Policy("majority", n=draw(st.integers(1, 9)), threshold=draw(thresholds))
+        case "sequential":
+            return Policy("sequential", n=draw(st.integers(1, 9)), confidence=draw(thresholds))
+        case "calibrated":
+            inner = st.floats(0, 1, exclude_min=True, exclude_max=True)
+            return Policy("calibrated", epsilon=draw(inner), delta=draw(inner))
     return Policy(name)
 
 
@@ -114,6 +143,91 @@ def test_unanimity_stops_at_the_first_disagreement() -> None:
     assert draw_lazily(Policy("unanimity", n=5), [None, "a", "a", "a", "a"]) == [None]
 
 
+def sequential(n: int, confidence: float) -> Policy:
+    return Policy("sequential", n=n, confidence=confidence)
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_the_posterior_is_the_one_of_two_beta_counts(votes: int, others: int) -> None:
+    special = pytest.importorskip("scipy.special")
+    assert stays_ahead(votes, others) == pytest.approx(1 - special.betainc(votes + 1, others + 1, 0.5))
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_the_posterior_grows_with_votes_for_and_falls_with_votes_against(votes: int, others: int) -> None:
+    assert stays_ahead(votes + 1, others) > stays_ahead(votes, others) > stays_ahead(votes, others + 1)
+    assert stays_ahead(votes, others) + stays_ahead(others, votes) == pytest.approx(1)
+
+
+nine_keys = st.lists(st.sampled_from(["a", "b", "c", None]), min_size=9, max_size=9)
+
+
+@given(nine_keys, st.integers(1, 9), guards_sets)
+def test_sequential_that_must_be_certain_decides_as_majority_does_on_all_samples(
+    keys: list[str | None], n: int, guards: Guards
+) -> None:
+    policy, fixed = sequential(n, 1.0), Policy("majority", n=n, threshold=0.6)
+    drawn = draw_lazily(policy, keys)
+
+    def outcome(by: Policy, seen: list[str | None]) -> tuple[str, str | None]:
+        verdict = decide(by, guards, Evidence(seen, frozenset({"a", "b"}), frozenset({"b"}), 0.5))
+        return verdict.actor, verdict.key if verdict.actor == "student" else None
+
+    assert outcome(policy, drawn) == outcome(fixed, keys[:n])
+    assert drawn == draw_lazily(fixed, keys)
+
+
+@given(nine_keys, st.integers(1, 9), thresholds, thresholds)
+def test_less_confidence_never_draws_more_samples(
+    keys: list[str | None], n: int, one: float, other: float
+) -> None:
+    bold, careful = sorted((one, other))
+    counts = [len(draw_lazily(sequential(n, c), keys)) for c in (bold, careful)]
+    assert counts[0] <= counts[1] <= n
+
+
+@given(nine_keys, st.integers(1, 9), thresholds, guards_sets)
+def test_samples_beyond_the_stop_do_not_change_what_sequential_decides(
+    keys: list[str | None], n: int, confidence: float, guards: Guards
+) -> None:
+    policy = sequential(n, confidence)
+    drawn = draw_lazily(policy, keys)
+    assert list(considered(policy, keys[:n])) == drawn
+    verdicts = [
+        decide(policy, guards, Evidence(seen, frozenset({"a"}), frozenset({"b"}), 0.5))
+        for seen in (drawn, keys[:n])
+    ]
+    assert verdicts[0] == verdicts[1]
+
+
+@given(nine_keys, st.integers(1, 9), thresholds)
+def test_rounds_draw_no_sample_that_one_by_one_would_have_saved(
+    keys: list[str | None], n: int, confidence: float
+) -> None:
+    policy = sequential(n, confidence)
+    drawn: list[str | None] = []
+    while wants_sample(policy, drawn):
+        drawn = keys[: len(drawn) + next_round(policy, drawn)]
+    assert drawn == draw_lazily(policy, keys)
+
+
+def test_sequential_stops_when_it_is_confident_enough() -> None:
+    assert draw_lazily(sequential(5, 0.95), list("aaaaa")) == list("aaa")
+    assert draw_lazily(sequential(40, 0.95), list("a" * 40)) == list("aaaa")
+    assert draw_lazily(sequential(5, 0.85), list("aaaaa")) == list("aa")
+    assert draw_lazily(sequential(5, 0.85), list("abaaa")) == list("abaa")
+    assert next_round(sequential(5, 0.95), []) == 3
+    assert next_round(Policy("majority", n=5, threshold=0.6), []) == 5
+
+
+def test_a_calibrated_policy_is_only_a_name_until_it_is_resolved() -> None:
+    calibrated, found = parse_policy("calibrated(0.1, 0.05)"), Policy("majority", n=5, threshold=0.8)
+    assert resolved(calibrated, found) == found
+    assert resolved(found) == found
+    with pytest.raises(ConfigurationError, match="run `icd calibrate` first"):
+        resolved(calibrated)
+
+
 @given(policies())
 def test_policies_read_back_as_they_are_written(policy: Policy) -> None:
     assert parse_policy(str(policy)) == policy
@@ -128,6 +242,9 @@ def test_policies_read_back_as_they_are_written(policy: Policy) -> None:
         ("random(0.25)", Policy("random", p=0.25)),
         ("cascade", Policy("unanimity", n=3)),
         ("student", Policy("student")),
+        ("sequential", Policy("sequential", n=5, confidence=0.95)),
+        ("sequential(9, 0.8)", Policy("sequential", n=9, confidence=0.8)),
+        ("calibrated(0.05)", Policy("calibrated", epsilon=0.05, delta=0.1)),
     ],
 )
 def test_policies_are_read(text: str, policy: Policy) -> None:
@@ -136,7 +253,19 @@ def test_policies_are_read(text: str, policy: Policy) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "vote", "unanimity(0)", "unanimity(2.5)", "majority(3, 2)", "random", "random(2)", "student(1)"],
+    [
+        "",
+        "vote",
+        "unanimity(0)",
+        "unanimity(2.5)",
+        "majority(3, 2)",
+        "random",
+        "random(2)",
+        "student(1)",
+        "sequential(5, 0)",
+        "calibrated(0)",
+        "calibrated(1, 1, 1)",
+    ],
 )
 def test_nonsense_is_refused_with_what_can_be_written(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"unanimity\(n\)"):

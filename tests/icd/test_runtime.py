@@ -199,7 +199,12 @@ async def test_the_receipt_and_every_charge_are_stored_before_the_action_is_retu
 
 @pytest.mark.parametrize(
     ("policy", "says"),
-    [("student", "needs a student"), ("teacher", "needs a teacher"), ("copy", "needs a memory")],
+    [
+        ("student", "needs a student"),
+        ("teacher", "needs a teacher"),
+        ("copy", "needs a memory"),
+        ("calibrated(0.1, 0.1)", "run `icd calibrate` first"),
+    ],
 )
 def test_what_is_missing_is_found_at_the_start(policy: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
