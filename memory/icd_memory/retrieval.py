@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -35,10 +35,24 @@ from icd_memory.situation import recipe, state_text
 from icd_memory.store import Store
 from icd_memory.trajectory import Trajectory
 
-__all__ = ["Excerpt", "Family", "Memory", "Query", "RetrievalSettings", "Retriever", "state_text"]
+__all__ = [
+    "RETRIEVAL_KEYS",
+    "Excerpt",
+    "Family",
+    "Memory",
+    "Query",
+    "RetrievalKey",
+    "RetrievalSettings",
+    "Retriever",
+    "state_text",
+]
 
 _BATCH = 200
 _KEPT_TRAJECTORIES = 2_000
+
+RetrievalKey = Literal["goal", "category", "plan", "state"]
+RETRIEVAL_KEYS: tuple[RetrievalKey, ...] = ("goal", "category", "plan", "state")
+"""What the steps of demonstrations can be ranked by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,9 @@ class RetrievalSettings:
     step_weight: float = 3.0
     """Weight of the step's score against the trajectory's in the ranking: 1 in arXiv 2505.00234, 3 by
     measurement (docs/log.md)."""
+    keys: frozenset[RetrievalKey] = frozenset(RETRIEVAL_KEYS)
+    """What steps are ranked by. Without the state no step of a demonstration fits better than another: its first is
+    taken."""
     min_similarity: float | None = None
     """Excerpts below this `Excerpt.similarity` are refused rather than shown; None: k are always shown."""
     keep_queries: bool = True
@@ -84,13 +101,15 @@ class Memory:
         settings: RetrievalSettings,
         make_index: IndexFactory,
         test_splits: frozenset[str],
+        only: frozenset[str] | None = None,
     ) -> None:
-        """Use `Memory.open`."""
+        """Use `Memory.open` or `beside`."""
         self.store = store
         self.embedder = embedder
         self.settings = settings
         self.test_splits = test_splits
         self._make_index = make_index
+        self._only = only
         self._indexes: dict[Family, VectorIndex] = {}
         self._recent: OrderedDict[str, Trajectory] = OrderedDict()
         self._lock = threading.RLock()
@@ -123,6 +142,21 @@ class Memory:
         cached = embedder if isinstance(embedder, CachedEmbedder) else CachedEmbedder(embedder, store)
         return cls(store, cached, settings or RetrievalSettings(), make_index, frozenset(test_splits))
 
+    def beside(self, embedder: Embedder | None = None, only: Collection[str] | None = None) -> Memory:
+        """Return another memory over the same store, to compare with: exact, kept in this process only.
+
+        Args:
+            embedder: another one; the store's own memory keeps its own.
+            only: the ids of the demonstrations that it holds; None: all of them.
+        """
+        cached = self.embedder if embedder is None else CachedEmbedder(embedder, self.store)
+        ids = None if only is None else frozenset(only)
+        return Memory(self.store, cached, self.settings, exact_in_process, self.test_splits, ids)
+
+    def holds(self, id: str) -> bool:
+        """Say whether a demonstration may be found here."""
+        return self._only is None or id in self._only
+
     @property
     def retriever(self) -> Retriever:
         """Retrieval over this memory."""
@@ -152,6 +186,8 @@ class Memory:
         Embeds their texts, so call it outside of `Store.transaction`.
         """
         for trajectory in trajectories:
+            if not self.holds(trajectory.id):
+                continue
             made = entries([trajectory], self.embedder)
             with self._lock:
                 # One that is not open yet takes them from the store when it is, and finds the vectors there.
@@ -226,6 +262,7 @@ class Memory:
             for stored in self.store.listing(
                 tenant=family.tenant, environment=family.environment, status="demonstration"
             )
+            if self.holds(stored.id)
         }
         held = index.contents()
         index.remove([id for id, content in held.items() if wanted.get(id) != content])
@@ -243,8 +280,10 @@ class Memory:
 class Retriever:
     """Retrieval for planning and for steps. Keeps nothing between calls."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, settings: RetrievalSettings | None = None) -> None:
+        """Search `memory`, by its own settings unless others are given."""
         self.memory = memory
+        self.settings = settings or memory.settings
 
     def for_plan(self, query: Query, k: int) -> list[Excerpt]:
         """Return up to k whole demonstrations by goal and category, best first, for writing a plan."""
@@ -256,12 +295,15 @@ class Retriever:
 
     def for_step(self, query: Query, k: int) -> list[Excerpt]:
         """Return up to k windows around the steps that fit best, one a trajectory, best first."""
-        keys, state = self._vectors(query, TRAJECTORY_KEYS, query.state)
-        if not keys or k < 1:
+        settings = self.settings
+        wanted: tuple[TrajectoryKey, ...] = tuple(key for key in TRAJECTORY_KEYS if key in settings.keys)
+        keys, state = self._vectors(query, wanted, query.state)
+        if (wanted and not keys) or k < 1:
             return []
-        settings = self.memory.settings
-        asked = StepQuery(keys, state, query.state_key, settings.step_weight, self._exclusion(query))
         index = self.memory.index(Family(query.tenant, query.environment))
+        if "state" not in settings.keys:
+            return self._excerpts(index.find_trajectories(keys, k, self._exclusion(query)), whole=False)
+        asked = StepQuery(keys, state, query.state_key, settings.step_weight, self._exclusion(query))
         hits = index.find_steps(asked, k, max(k, settings.candidates or 6 * k + 10))
         return self._excerpts(hits, whole=False)
 
@@ -278,7 +320,7 @@ class Retriever:
         texts = {"goal": query.goal, "category": query.category, "plan": query.plan}
         used = [name for name in names if texts[name].strip()]
         rows = self.memory.embedder.embed(
-            [*(texts[name] for name in used), state], keep=self.memory.settings.keep_queries
+            [*(texts[name] for name in used), state], keep=self.settings.keep_queries
         )
         return dict(zip(used, rows[:-1], strict=True)), rows[-1]
 
@@ -287,22 +329,28 @@ class Retriever:
         return Exclusion(instances, query.exclude_splits | self.memory.test_splits)
 
     def _excerpts(self, hits: list[Hit], whole: bool) -> list[Excerpt]:
-        least = self.memory.settings.min_similarity
-        similarities = [
-            hit.trajectory_score if whole else (hit.trajectory_score + hit.step_score) / 2 for hit in hits
-        ]
+        least = self.settings.min_similarity
+        similarities = [self._similarity(hit, whole) for hit in hits]
         near = [
             (hit, similarity)
             for hit, similarity in zip(hits, similarities, strict=True)
             if least is None or similarity >= least
         ]
         found = self.memory.trajectories_by_id([hit.trajectory_id for hit, _ in near])
-        width = self.memory.settings.window
+        width = self.settings.window
         return [
             _excerpt(found[hit.trajectory_id], hit, similarity, None if whole else width)
             for hit, similarity in near
             if hit.trajectory_id in found
         ]
+
+    def _similarity(self, hit: Hit, whole: bool) -> float:
+        """Return the mean of those of a hit's two scores that it was ranked by."""
+        if whole or "state" not in self.settings.keys:
+            return hit.trajectory_score
+        return (
+            hit.step_score if self.settings.keys == {"state"} else (hit.trajectory_score + hit.step_score) / 2
+        )
 
 
 def entries(
