@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def examine(config: Path | None = None, *, ask: bool = False) -> list[Finding]:
         if seat is not None:
             found.append(_look(name, partial(_model, seat, ask)))
             found.append(_look(f"{name}'s price", partial(_price, seat, prices)))
-    return [*found, _games(), _report(), _space(memory)]
+    return [*found, _games(), _appworld(), _report(), _space(memory)]
 
 
 def _look(what: str, check: Callable[[], str]) -> Finding:
@@ -136,6 +137,21 @@ def _games() -> Finding:
     except EnvsError as error:
         return Finding("ALFWorld games", "note", f"{error} (only `icd run alfworld` needs them)")
     return Finding("ALFWorld games", "ok", "found")
+
+
+def _appworld() -> Finding:
+    from icd_envs.appworld import PYTHON_VARIABLE, ROOT_VARIABLE, AppWorld
+    from icd_envs.appworld_suite import AppWorldSuite
+
+    if not (os.environ.get(PYTHON_VARIABLE) or os.environ.get(ROOT_VARIABLE)):
+        named = f"set {PYTHON_VARIABLE} and {ROOT_VARIABLE}"
+        return Finding("AppWorld", "note", f"not named: {named} (only `icd run appworld` needs it)")
+    try:
+        world = AppWorld()
+        count = len(AppWorldSuite().tasks("train"))
+    except EnvsError as error:
+        return Finding("AppWorld", "missing", str(error))
+    return Finding("AppWorld", "ok", f"{world.installation.version}, {count} train tasks; {world.note}")
 
 
 def _report() -> Finding:

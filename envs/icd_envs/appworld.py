@@ -1,8 +1,8 @@
 """The published AppWorld behind our interface: the user's own installation, run in processes of its own.
 
 It works with 0.1.3 and 0.2: only fields that differ from the server's defaults are sent, and only fields that both send
-are read. AppWorld's rules on its data are kept in code: only train tasks may become demonstrations, hold-outs are whole
-scenarios, and nothing made from it is to be published. Needs httpx (extra ``appworld``); never imports `appworld`.
+are read. Hold-outs are whole scenarios; AppWorld's other rules on its data are kept by `icd_envs.appworld_suite`. Needs
+httpx (extra ``appworld``); never imports `appworld`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from icd_envs.appworld_process import Installation, ServerProcess
 from icd_envs.code_client import HttpSession, WireEvaluation, WireTask, read
 from icd_envs.code_world import CodeTask, Evaluation, Json
 from icd_envs.errors import EngineError, RemoteWorldError, SandboxError, TaskNotFoundError
+from icd_envs.sampling import scenario_of
 
 NAME = "appworld"
 PYTHON_VARIABLE, ROOT_VARIABLE = "APPWORLD_PYTHON", "APPWORLD_ROOT"
 SPLITS = ("train", "dev", "test_normal", "test_challenge")
-DEMONSTRATION_SPLITS = ("train",)
-"""The only splits whose episodes may enter a memory of demonstrations."""
 _DESCRIPTIONS = "print(apis.api_docs.show_app_descriptions())"
 _EVALUATE = """
 import json, sys
@@ -37,6 +36,22 @@ from appworld.evaluator import evaluate_task
 tracker = evaluate_task(task_id=sys.argv[1], experiment_name=sys.argv[2])
 print(json.dumps(tracker.to_dict()))
 """
+
+
+def data_root(root: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder with AppWorld's data, by default what ``APPWORLD_ROOT`` names. Raises `RemoteWorldError`."""
+    return _named(root, ROOT_VARIABLE)
+
+
+def split_ids(root: Path, split: str) -> list[str]:
+    """Return the ids of a split's tasks. Raises `TaskNotFoundError` for an unknown split, or without the data."""
+    if split not in SPLITS:
+        raise TaskNotFoundError(f"no split {split!r} of {NAME}: there are {', '.join(SPLITS)}")
+    path = root / "data" / "datasets" / f"{split}.txt"
+    if not path.is_file():
+        raise TaskNotFoundError(f"{path} is missing: run `appworld download data` for this root")
+    # A tag may follow the id.
+    return [line.partition(":")[0] for line in path.read_text(encoding="utf-8").split()]
 
 
 class _Described(BaseModel):
@@ -47,25 +62,12 @@ class _Described(BaseModel):
 _AppList = TypeAdapter(list[_Described])
 
 
-def scenario_of(task_id: str) -> str:
-    """Return the scenario of a task id, which is what stands before its variant."""
-    return task_id.rpartition("_")[0]
-
-
 def hold_out(task_ids: Sequence[str], share: float, seed: int = 0) -> tuple[list[str], list[str]]:
     """Split tasks into those to use and those held out, `share` of them (0..1) by whole scenarios."""
     scenarios = sorted({scenario_of(task_id) for task_id in task_ids})
     held = set(Random(seed).sample(scenarios, round(share * len(scenarios))))
     used = [task_id for task_id in task_ids if scenario_of(task_id) not in held]
     return used, [task_id for task_id in task_ids if scenario_of(task_id) in held]
-
-
-def check_demonstration(split: str) -> None:
-    """Raise `EngineError` unless episodes of `split` may enter a memory of demonstrations."""
-    if split not in DEMONSTRATION_SPLITS:
-        raise EngineError(
-            f"episodes of AppWorld's {split!r} tasks must not become demonstrations: train only"
-        )
 
 
 class AppWorldSession(HttpSession):
@@ -123,7 +125,7 @@ class AppWorld:
             RemoteWorldError: one of them is missing, or there is no AppWorld there.
             SandboxError: a sandbox is required, and there is none.
         """
-        self.installation = Installation(_named(python, PYTHON_VARIABLE), _named(root, ROOT_VARIABLE))
+        self.installation = Installation(_named(python, PYTHON_VARIABLE), data_root(root))
         boxed = self.installation.bwrap is not None
         self.note = (
             "AppWorld runs in a bwrap sandbox"
@@ -142,14 +144,7 @@ class AppWorld:
 
     def task_ids(self, split: str) -> list[str]:
         """Return the ids of a split's tasks. Raises `TaskNotFoundError` for an unknown split, or without the data."""
-        if split not in SPLITS:
-            raise TaskNotFoundError(f"AppWorld has no split {split!r}: it has {', '.join(SPLITS)}")
-        path = self.installation.root / "data" / "datasets" / f"{split}.txt"
-        if not path.is_file():
-            raise TaskNotFoundError(f"{path} is missing: run `appworld download data` for this root")
-        lines = path.read_text(encoding="utf-8").split()
-        # A tag may follow the id.
-        return [line.partition(":")[0] for line in lines]
+        return split_ids(self.installation.root, split)
 
     def open(self, task_id: str) -> AppWorldSession:
         """Start a session. Raises `TaskNotFoundError`, `RemoteWorldError`, `EngineError` when no server is free."""
@@ -258,5 +253,7 @@ class AppWorld:
 def _named(given: str | os.PathLike[str] | None, variable: str) -> Path:
     named = given or os.environ.get(variable)
     if not named:
-        raise RemoteWorldError(f"the published AppWorld is not named: set {variable} (see docs)")
+        raise RemoteWorldError(
+            f"the published AppWorld is not named: set {variable} or give --{variable.lower().replace('_', '-')}"
+        )
     return Path(named)

@@ -26,6 +26,8 @@ class Task:
     """The kind of task; retrieval prefers the same kind."""
     instance: str
     """Key of the environment instance; excerpts of the same instance are never shown (the leak guard)."""
+    restriction: str = ""
+    """Why what is made from this task must not be published, for people; empty: it may be."""
 
 
 @dataclass(frozen=True, slots=True)

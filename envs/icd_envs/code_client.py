@@ -69,7 +69,7 @@ class WireEvaluation(BaseModel):
     """An evaluation as a server shows it."""
 
     success: bool
-    difficulty: int
+    difficulty: int | None = None
     passes: list[_Requirement]
     failures: list[_Requirement]
 
@@ -77,7 +77,7 @@ class WireEvaluation(BaseModel):
         """Return it as an evaluation."""
         passed = tuple(one.requirement for one in self.passes)
         return Evaluation(
-            self.success, passed, tuple(one.requirement for one in self.failures), self.difficulty
+            self.success, passed, tuple(one.requirement for one in self.failures), self.difficulty or 0
         )
 
 

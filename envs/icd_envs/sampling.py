@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +24,14 @@ def varied(items: Iterable[T], category: Callable[[T], str], seed: int) -> list[
         queues = [queue for queue in queues if queue]
         order.extend(queue.pop() for queue in queues)
     return order
+
+
+def scenario_of(task_id: str) -> str:
+    """Return what the variants of a scenario have in common of their ids: all before the last underscore."""
+    return task_id.rpartition("_")[0]
+
+
+def whole_scenarios(task_ids: Sequence[str]) -> list[str]:
+    """Return the tasks with all variants of a scenario together, the scenarios in the order they first come in."""
+    places = {scenario: at for at, scenario in reversed([*enumerate(map(scenario_of, task_ids))])}
+    return sorted(task_ids, key=lambda task_id: (places[scenario_of(task_id)], task_id))

@@ -30,10 +30,17 @@ def _workspace(**options: Any) -> Suite:
     return WorkspaceSuite(**options)
 
 
+def _appworld(**options: Any) -> Suite:
+    from icd_envs.appworld_suite import AppWorldSuite
+
+    return AppWorldSuite(**options)
+
+
 SUITES: Mapping[str, Callable[..., Suite]] = {
     "household": _household,
     "alfworld": _alfworld,
     "workspace": _workspace,
+    "appworld": _appworld,
 }
 """Every environment by its name."""
 

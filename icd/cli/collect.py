@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def collect(
-    environment: Annotated[str, typer.Argument(help="household, alfworld or workspace.", metavar="ENV")],
+    environment: Annotated[
+        str, typer.Argument(help="household, alfworld, workspace or appworld.", metavar="ENV")
+    ],
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to attempt.")] = 100,
     split: Annotated[str | None, typer.Option(help="Never a test split; by default train.")] = None,
     teacher: options.Teacher = None,
@@ -25,6 +27,8 @@ def collect(
     budget: options.Budget = None,
     games: options.Games = None,
     require_sandbox: options.RequireSandbox = False,
+    appworld_python: options.AppworldPython = None,
+    appworld_root: options.AppworldRoot = None,
     store: options.StorePlace = None,
     embedder: options.Embedder = None,
     config: options.Config = None,
@@ -45,7 +49,13 @@ def collect(
         memory__store=store,
         memory__embedder=embedder,
     )
-    chosen = suite_options(environment, games, require_sandbox=require_sandbox)
+    chosen = suite_options(
+        environment,
+        games,
+        require_sandbox=require_sandbox,
+        appworld_python=appworld_python,
+        appworld_root=appworld_root,
+    )
     request = Request(
         environment,
         episodes,

@@ -56,8 +56,16 @@ Games: TypeAlias = Annotated[
 RequireSandbox: TypeAlias = Annotated[
     bool,
     typer.Option(
-        "--require-sandbox", help="workspace only: refuse to run the model's code where it cannot be shut in."
+        "--require-sandbox",
+        help="workspace and appworld only: refuse to run the model's code where it cannot be shut in.",
     ),
+]
+AppworldPython: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="appworld only: a Python that has it installed; else what APPWORLD_PYTHON names."),
+]
+AppworldRoot: TypeAlias = Annotated[
+    Path | None, typer.Option(help="appworld only: the folder with its data; else what APPWORLD_ROOT names.")
 ]
 Engine: TypeAlias = Annotated[
     str | None, typer.Option(help="alfworld only: icd (ours) or textworld (the published one).")

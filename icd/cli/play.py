@@ -53,23 +53,28 @@ def suite_options(
     engine: str | None = None,
     *,
     require_sandbox: bool = False,
+    appworld_python: Path | None = None,
+    appworld_root: Path | None = None,
 ) -> dict[str, Any]:
     """Return the options of an environment's suite.
 
     Raises:
         ConfigurationError: they were given for an environment that has none.
     """
+    given: dict[str, tuple[str, object, tuple[str, ...]]] = {
+        "--games": ("games", [str(path) for path in games or ()], ("alfworld",)),
+        "--engine": ("engine", engine, ("alfworld",)),
+        "--require-sandbox": ("require_sandbox", require_sandbox, ("workspace", "appworld")),
+        "--appworld-python": ("python", appworld_python and str(appworld_python), ("appworld",)),
+        "--appworld-root": ("root", appworld_root and str(appworld_root), ("appworld",)),
+    }
     chosen: dict[str, Any] = {}
-    if games:
-        chosen["games"] = [str(path) for path in games]
-    if engine:
-        chosen["engine"] = engine
-    if chosen and environment != "alfworld":
-        raise ConfigurationError(f"--games and --engine are for alfworld, not for {environment}")
-    if require_sandbox:
-        if environment != "workspace":
-            raise ConfigurationError(f"--require-sandbox is for workspace, not for {environment}")
-        chosen["require_sandbox"] = True
+    for flag, (name, value, environments) in given.items():
+        if not value:
+            continue
+        if environment not in environments:
+            raise ConfigurationError(f"{flag} is for {' and '.join(environments)}, not for {environment}")
+        chosen[name] = value
     return chosen
 
 

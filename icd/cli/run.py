@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    environment: Annotated[str, typer.Argument(help="household, alfworld or workspace.", metavar="ENV")],
+    environment: Annotated[
+        str, typer.Argument(help="household, alfworld, workspace or appworld.", metavar="ENV")
+    ],
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to play.")] = 20,
     policy: Annotated[
         str | None,
@@ -45,6 +47,8 @@ def run(
     games: options.Games = None,
     engine: options.Engine = None,
     require_sandbox: options.RequireSandbox = False,
+    appworld_python: options.AppworldPython = None,
+    appworld_root: options.AppworldRoot = None,
     store: options.StorePlace = None,
     embedder: options.Embedder = None,
     config: options.Config = None,
@@ -68,7 +72,14 @@ def run(
         memory__store=store,
         memory__embedder=embedder,
     )
-    chosen = suite_options(environment, games, engine, require_sandbox=require_sandbox)
+    chosen = suite_options(
+        environment,
+        games,
+        engine,
+        require_sandbox=require_sandbox,
+        appworld_python=appworld_python,
+        appworld_root=appworld_root,
+    )
     request = Request(
         environment,
         episodes,

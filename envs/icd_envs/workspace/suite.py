@@ -10,7 +10,7 @@ from icd_envs.base import Environment, Task
 from icd_envs.code_environment import MAX_STEPS, CodeEnvironment
 from icd_envs.code_world import CodeTask, GoldStep
 from icd_envs.errors import TaskNotFoundError
-from icd_envs.sampling import varied
+from icd_envs.sampling import scenario_of, varied, whole_scenarios
 
 NAME = "workspace"
 _SPLITS: tuple[Literal["train", "dev", "test"], ...] = ("train", "dev", "test")
@@ -43,8 +43,7 @@ class WorkspaceSuite:
             raise TaskNotFoundError(f"no split {split!r} of {NAME}: there are {', '.join(self.splits)}")
         order = varied(task_ids(known), scenario_of, seed)
         if split != "train":
-            places = {scenario: place for place, scenario in reversed([*enumerate(map(scenario_of, order))])}
-            order.sort(key=lambda task_id: (places[scenario_of(task_id)], task_id))
+            order = whole_scenarios(order)
         return [self.task(task_id) for task_id in order[:limit]]
 
     def task(self, task_id: str) -> Task:
@@ -68,11 +67,6 @@ class WorkspaceSuite:
         from icd_envs.workspace.session import Workspace
 
         return CodeEnvironment(Workspace(require_sandbox=self._require_sandbox), max_steps, gold_of)
-
-
-def scenario_of(task_id: str) -> str:
-    """Return what the variants of a scenario have in common of their ids."""
-    return task_id.rpartition("_")[0]
 
 
 def gold_of(task_id: str) -> Sequence[GoldStep]:

@@ -1,7 +1,8 @@
-"""A double of the published AppWorld, small enough to read: a Python with a package `appworld` and a root with two tasks.
+"""A double of the published AppWorld, small enough to read: a Python with a package `appworld` and a root with tasks.
 
-It speaks the environment server's protocol as 0.1.3 does, one task at a time, refuses fields that it doesn't know, and
-judges a task by a file that the session's code leaves behind, which needs the ground truth.
+It speaks the environment server's protocol as 0.1.3 or 0.2 does, one task at a time, refuses fields that its version
+doesn't know, and judges a task by a file that the session's code leaves behind, which needs the ground truth. Where the
+versions differ (the names of fields, statuses, what is closed and how it is evaluated) it does as its version.
 """
 
 from __future__ import annotations
@@ -17,15 +18,32 @@ from datetime import datetime
 from fastapi import Body, FastAPI, HTTPException
 from pydantic import BaseModel
 
+from appworld import __version__
+
 ROOT = os.environ["APPWORLD_ROOT"]
+NEW = __version__ >= "0.2"
 app = FastAPI()
 world = None
 
 
-class Args(BaseModel, extra="forbid"):
+class Common(BaseModel, extra="forbid"):
     task_id: str
     experiment_name: str = "default"
     load_ground_truth: bool = True
+    timeout_seconds: int | None = 100
+
+
+class Old(Common):
+    null_patch_unsafe_execution: bool = True
+
+
+class New(Common):
+    raise_on_unsafe_execution: bool = True
+    wrap_response: bool = False
+    unwrap_response: bool = False
+
+
+Args = New if NEW else Old
 
 
 class Refused(Exception):
@@ -94,6 +112,8 @@ def shown(task_id):
 
 def at_work(task_id):
     if world is None or world.args.task_id != task_id:
+        if NEW:
+            raise HTTPException(status_code=400, detail="not the active task")
         raise RuntimeError("not the active task")
     return world
 
@@ -121,15 +141,21 @@ async def task_completed(task_id: str = Body(..., embed=True)):
 
 
 @app.post("/evaluate")
-async def evaluate(task_id: str = Body(..., embed=True)):
+async def evaluate(
+    task_id: str = Body(...), suppress_errors: bool = Body(NEW), experiment_name: str | None = Body(None)
+):
     from appworld.evaluator import evaluate_task
 
-    return {"output": evaluate_task(task_id, at_work(task_id).args.experiment_name).to_dict()}
+    at_work(task_id)
+    name = (experiment_name if NEW else None) or world.args.experiment_name
+    return {"output": evaluate_task(task_id, name).to_dict()}
 
 
 @app.post("/close")
 async def close(task_id: str = Body(..., embed=True)):
+    global world
     at_work(task_id)
+    world = None
     return {"output": None}
 """
 
@@ -157,17 +183,17 @@ def evaluate_task(task_id, experiment_name):
 """
 
 
-def make_double(folder: Path) -> tuple[Path, Path]:
-    """Write the double; return its Python and its root."""
+def make_double(folder: Path, version: str = "0.1.3") -> tuple[Path, Path]:
+    """Write the double of a version; return its Python and its root."""
     package = folder / "installed" / "appworld"
     (package / "serve").mkdir(parents=True)
-    (package / "__init__.py").touch()
+    (package / "__init__.py").write_text(f"__version__ = {version!r}\n")
     (package / "serve" / "__init__.py").touch()
     (package / "serve" / "environment.py").write_text(_SERVER)
     (package / "evaluator.py").write_text(_EVALUATOR)
-    about = package.parent / "appworld-0.1.3.dist-info"
+    about = package.parent / f"appworld-{version}.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: appworld\nVersion: 0.1.3\n")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: appworld\nVersion: {version}\n")
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{package.parent}" exec "{sys.executable}" -B "$@"\n')
     python.chmod(0o755)

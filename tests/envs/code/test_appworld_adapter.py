@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published_double import make_double
 
-from icd_envs.appworld import AppWorld, check_demonstration, hold_out, scenario_of
+from icd_envs.appworld import AppWorld, hold_out
 from icd_envs.errors import EngineError, RemoteWorldError, SandboxError
+from icd_envs.sampling import scenario_of
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +103,6 @@ def test_a_sandbox_that_is_required_and_missing_is_refused(
     with pytest.raises(SandboxError, match="no security boundary"):
         AppWorld(*double, require_sandbox=True)
     assert "no security boundary" in AppWorld(*double).note
-
-
-def test_only_train_becomes_demonstrations() -> None:
-    check_demonstration("train")
-    for split in ("dev", "test_normal", "test_challenge", ""):
-        with pytest.raises(EngineError, match="train only"):
-            check_demonstration(split)
 
 
 @given(

@@ -14,8 +14,9 @@ from icd_envs.base import Task
 from icd_envs.code_environment import NO_CODE, CodeEnvironment
 from icd_envs.code_world import CodeTask, Evaluation, GoldStep, Supervisor
 from icd_envs.errors import EngineError, TaskNotFoundError
+from icd_envs.sampling import scenario_of
 from icd_envs.table import suite
-from icd_envs.workspace.suite import WorkspaceSuite, scenario_of
+from icd_envs.workspace.suite import WorkspaceSuite
 
 TASK = CodeTask(
     "add_1", "Add the two numbers.", Supervisor("Ada", "Berg", "ada@example.com", "555"),

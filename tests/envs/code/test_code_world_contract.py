@@ -28,7 +28,7 @@ class Case:
     look: str
 
 
-@pytest.fixture(scope="module", params=["embedded", "server", "adapter", "published"])
+@pytest.fixture(scope="module", params=["embedded", "server", "adapter", "adapter of 0.2", "published"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     ours, theirs = "apis.api_docs.apps()", "apis.api_docs.show_app_descriptions()"
     if request.param == "embedded":
@@ -42,7 +42,9 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             world.close()
     else:
         folder = tmp_path_factory.mktemp("appworld")
-        found = make_double(folder) if request.param == "adapter" else published(folder)
+        versions = {"adapter": "0.1.3", "adapter of 0.2": "0.2.0"}
+        version = versions.get(request.param)
+        found = make_double(folder, version) if version else published(folder)
         if found is None:
             pytest.skip("APPWORLD_PYTHON names no published AppWorld")
         world = AppWorld(*found, servers=2)
