@@ -27,8 +27,16 @@ class GroupCommit:
     The rows of a table are stored in the order of `submit`. How many may wait is up to the callers.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, wait_for_more: Callable[[], None] = lambda: None) -> None:
+        """Start the thread.
+
+        Args:
+            store: what is written to.
+            wait_for_more: called when a write came, before its group is gathered: who knows that more will come soon sleeps
+                here for a moment (as PostgreSQL's ``commit_delay`` does), since a commit costs more than the rows in it.
+        """
         self._store = store
+        self._wait_for_more = wait_for_more
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._submitting = threading.Lock()
         self._closed = False
@@ -70,6 +78,8 @@ class GroupCommit:
         last = False
         while not last:
             group = [self._queue.get()]
+            if group[0] is not None:
+                self._wait_for_more()
             while not self._queue.empty():
                 group.append(self._queue.get())
             last = group[-1] is None

@@ -76,6 +76,22 @@ def test_what_waits_together_is_written_together(file_store: Store) -> None:
     assert len(file_store.texts(text_hash(f"a-{number}") for number in range(5))) == 5
 
 
+def test_who_knows_that_more_will_come_makes_the_first_wait_for_them(store: Store) -> None:
+    all_here = threading.Event()
+    gathered: list[int] = []
+    with GroupCommit(store, lambda: assert_true(all_here.wait(10))) as commit:
+        done = [commit.submit(good("a", number)) for number in range(5)]
+        done.append(commit.submit(lambda batch: gathered.append(len(batch.decisions))))
+        all_here.set()
+        for future in done:
+            future.result(10)
+    assert gathered == [5]
+
+
+def assert_true(value: bool) -> None:
+    assert value
+
+
 def test_a_row_that_cannot_be_stored_fails_alone(store: Store) -> None:
     with GroupCommit(store) as commit:
         gate = Gate(commit)
