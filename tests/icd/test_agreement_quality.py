@@ -38,23 +38,26 @@ def test_the_area_counts_pairs(judged: list[Judged]) -> None:
         assert found.value == pytest.approx(library)
 
 
+def correlated(rng: np.random.Generator) -> list[Judged]:
+    """Thirty tasks of which all steps are right or none is, and share most of their confidence."""
+    judged = []
+    for task in range(30):
+        right = bool(rng.random() < 0.5)
+        scores = right + rng.normal() + 0.2 * rng.normal(size=8)
+        judged += [Judged(str(task), round(score, 1), right) for score in scores]
+    return judged
+
+
 def test_the_area_of_correlated_steps_covers_the_truth() -> None:
     rng = np.random.default_rng(3)
-    covered = naive = 0
-    for _ in range(60):
-        judged = []
-        for task in range(30):
-            # All steps of a task are right or none is, and they share most of their confidence.
-            right, level = bool(rng.random() < 0.5), rng.normal()
-            scores = right + level + 0.2 * rng.normal(size=8)
-            judged += [Judged(str(task), round(score, 1), right) for score in scores]
-        truth = 0.5 * (1 + math.erf(1 / math.sqrt(2 * (1 + 0.04)) / math.sqrt(2)))
-        found = auroc(judged)
-        alone = auroc([one._replace(task=str(number)) for number, one in enumerate(judged)])
-        covered += found.low <= truth <= found.high
-        naive += alone.low <= truth <= alone.high
-    assert covered >= 53
-    assert naive < 45
+    truth = 0.5 * (1 + math.erf(1 / math.sqrt(2 * (1 + 0.04)) / math.sqrt(2)))
+    intervals = [auroc(correlated(rng)) for _ in range(60)]
+    assert sum(found.low <= truth <= found.high for found in intervals) >= 53
+    judged = correlated(rng)
+    clustered = auroc(judged)
+    independent = auroc([one._replace(task=str(number)) for number, one in enumerate(judged)])
+    assert independent.value == clustered.value
+    assert clustered.high - clustered.low > 2 * (independent.high - independent.low)
 
 
 def test_a_perfect_order_is_not_certain() -> None:
