@@ -32,8 +32,8 @@ class GroupCommit:
 
         Args:
             store: what is written to.
-            wait_for_more: called when a write came, before its group is gathered: who knows that more will come soon sleeps
-                here for a moment (as PostgreSQL's ``commit_delay`` does), since a commit costs more than the rows in it.
+            wait_for_more: called when a write came, before its group is gathered: who knows that more will come soon
+                sleeps here for a moment (as with PostgreSQL's ``commit_delay``): a commit costs more than its rows.
         """
         self._store = store
         self._wait_for_more = wait_for_more
