@@ -28,7 +28,8 @@ from icd_envs.sampling import scenario_of
 
 NAME = "appworld"
 PYTHON_VARIABLE, ROOT_VARIABLE = "APPWORLD_PYTHON", "APPWORLD_ROOT"
-SPLITS = ("train", "dev", "test_normal", "test_challenge")
+SPLITS = ("train", "dev", "test_challenge", "test_normal")
+"""The last one is what methods are compared on where nobody says otherwise, as in the paper."""
 _DESCRIPTIONS = "print(apis.api_docs.show_app_descriptions())"
 _EVALUATE = """
 import json, sys

@@ -32,7 +32,7 @@ class AppWorldSuite:
 
     name: str = NAME
     splits: tuple[str, ...] = SPLITS
-    test_splits: tuple[str, ...] = ("dev", "test_normal", "test_challenge")
+    test_splits: tuple[str, ...] = SPLITS[1:]
     """All but train: AppWorld's dev tasks are for choosing between methods."""
     max_steps: int = MAX_STEPS
 

@@ -49,13 +49,8 @@ def collect(
         memory__store=store,
         memory__embedder=embedder,
     )
-    chosen = suite_options(
-        environment,
-        games,
-        require_sandbox=require_sandbox,
-        appworld_python=appworld_python,
-        appworld_root=appworld_root,
-    )
+    places = appworld_python, appworld_root
+    chosen = suite_options(environment, games, None, *places, require_sandbox=require_sandbox)
     request = Request(
         environment,
         episodes,

@@ -51,10 +51,10 @@ def suite_options(
     environment: str,
     games: Sequence[Path] | None = None,
     engine: str | None = None,
-    *,
-    require_sandbox: bool = False,
     appworld_python: Path | None = None,
     appworld_root: Path | None = None,
+    *,
+    require_sandbox: bool = False,
 ) -> dict[str, Any]:
     """Return the options of an environment's suite.
 

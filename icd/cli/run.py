@@ -72,14 +72,8 @@ def run(
         memory__store=store,
         memory__embedder=embedder,
     )
-    chosen = suite_options(
-        environment,
-        games,
-        engine,
-        require_sandbox=require_sandbox,
-        appworld_python=appworld_python,
-        appworld_root=appworld_root,
-    )
+    places = appworld_python, appworld_root
+    chosen = suite_options(environment, games, engine, *places, require_sandbox=require_sandbox)
     request = Request(
         environment,
         episodes,

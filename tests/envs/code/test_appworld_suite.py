@@ -26,7 +26,7 @@ def made(double: tuple[Path, Path]) -> Suite:
 
 
 def test_its_tasks_are_grouped_by_scenario_and_marked(made: Suite) -> None:
-    assert made.splits == ("train", "dev", "test_normal", "test_challenge")
+    assert made.splits == ("train", "dev", "test_challenge", "test_normal")
     assert made.test_splits == made.splits[1:]
     train = made.tasks("train")
     assert {(task.id, task.instance) for task in train} == {("aaa_1", "aaa"), ("aaa_2", "aaa")}
@@ -45,7 +45,7 @@ def test_tests_come_in_whole_scenarios(double: tuple[Path, Path], tmp_path: Path
 
 
 def test_what_is_missing_is_named(made: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TaskNotFoundError, match="train, dev, test_normal"):
+    with pytest.raises(TaskNotFoundError, match="train, dev, test_challenge"):
         made.tasks("valid")
     with pytest.raises(TaskNotFoundError, match="appworld download data"):
         made.tasks("test_normal")
