@@ -11,12 +11,13 @@ from icd.calls import Bill, PricedModel
 from icd.code_prompting import STOP, compose_code, read_code
 from icd.code_reading import CodeReader
 from icd.decision import Candidate, DecisionContext
+from icd.intent_agreement import AgreementKind, joined_intents
 from icd.prompting import ACT, Prompt, PromptSettings, compose, compose_plan, read_step, with_cue
 from icd.sampling import FAILED
 from icd_memory.retrieval import Excerpt
 
 if TYPE_CHECKING:
-    from icd.runtime import RuntimeSettings
+    from icd.runtime_settings import RuntimeSettings
 
 _FORMAT_TOKENS = 64
 """Kept free for what a chat format adds to the messages."""
@@ -66,17 +67,22 @@ def plan_request(
 
 
 def sample_reader(
-    context: DecisionContext, cue: str, verifier: PricedModel | None, bill: Bill
+    context: DecisionContext,
+    cue: str,
+    verifier: PricedModel | None,
+    bill: Bill,
+    agreement: AgreementKind = "exact",
 ) -> Callable[[Sequence[Completion]], Sequence[Candidate] | Awaitable[Sequence[Candidate]]]:
     """Return what reads the student's samples of a step."""
     if context.code:
         return CodeReader(context, cue, verifier, bill).read
 
     def read(drawn: Sequence[Completion]) -> list[Candidate]:
-        return [
+        found = [
             Candidate("", None) if sample is FAILED else read_step(with_cue(cue, sample.text), context)
             for sample in drawn
         ]
+        return joined_intents(found) if agreement == "intent" else found
 
     return read
 

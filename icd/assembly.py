@@ -188,12 +188,13 @@ def open_runtime(settings: Settings) -> Runtime:
     from icd.runtime import Runtime
 
     policy = parse_policy(settings.policy)
-    if policy.asks_teacher:
+    needs_teacher = policy.asks_teacher or settings.run.record == "full"
+    if needs_teacher:
         _refuse_expert(settings)
     with ExitStack() as opened:
         store = opened.enter_context(Store.open(settings.memory.store))
         memory = opened.enter_context(open_memory(settings, store))
-        models = make_models(settings, student=policy.asks_student, teacher=policy.asks_teacher)
+        models = make_models(settings, student=policy.asks_student, teacher=needs_teacher)
         runtime = Runtime(
             student=models.student, teacher=models.teacher, verifier=models.verifier,
             retriever=memory.retriever, store=store, settings=runtime_settings(settings),
@@ -287,6 +288,9 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         temperature=settings.student.temperature,
         max_tokens=settings.student.max_tokens,
         max_code_tokens=settings.student.max_code_tokens,
+        agreement=settings.agreement,
+        copy_above=retrieval.copy_above,
+        record=settings.run.record,
     )
 
 

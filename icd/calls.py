@@ -54,12 +54,20 @@ class PricedModel:
 class Bill:
     """Asks models and keeps the charges of one decision: what was paid is known even when no decision comes of it."""
 
-    def __init__(self, payers: Sequence[Budget] = ()) -> None:
-        """Start an empty bill; `payers` are budgets that pay besides the models' own."""
+    def __init__(self, payers: Sequence[Budget] = (), *, counterfactual: bool = False) -> None:
+        """Start an empty bill; `payers` are budgets that pay besides the models' own; `counterfactual` marks its charges
+        as no part of what the decision cost."""
         self.charges: list[Charge] = []
         self.waited = 0.0
         """Seconds spent waiting for models."""
         self._payers = tuple(payers)
+        self._counterfactual = counterfactual
+
+    def beside(self) -> Bill:
+        """Return a bill whose charges are kept here too, marked as counterfactual; the budgets pay them all the same."""
+        other = Bill(self._payers, counterfactual=True)
+        other.charges = self.charges
+        return other
 
     @property
     def cost(self) -> float:
@@ -127,7 +135,9 @@ class Bill:
             def pay(usage: Usage) -> None:
                 if reserved[0].closed:
                     return
-                charge = Charge(role, model.backend.model, usage, cost(usage, model.price))
+                charge = Charge(
+                    role, model.backend.model, usage, cost(usage, model.price), self._counterfactual
+                )
                 for reservation in reserved:
                     reservation.settle(charge.cost)
                 self.charges.append(charge)

@@ -123,10 +123,12 @@ class Evidence(NamedTuple):
     coin: float = 1.0
     """Uniform in [0, 1), for `random`."""
     teacher_affordable: bool = True
+    copied: str | None = None
+    """Canonical form of the demonstrated action that is taken without asking the student; None: it is asked."""
 
 
 class Verdict(NamedTuple):
-    """Who acts, and why; `key` is the student's action if it acts."""
+    """Who acts, and why; `key` is the action of the student, if it acts, or the one that is copied."""
 
     actor: ActedBy
     reason: Reason
@@ -252,7 +254,7 @@ def stays_ahead(votes: int, others: int) -> float:
     is a tail of the binomial distribution.
     """
     trials = votes + others + 1
-    return sum(math.comb(trials, j) for j in range(votes + 1)) / 2**trials
+    return sum(math.comb(trials, j) for j in range(votes + 1)) * 0.5**trials
 
 
 def _confident(policy: Policy, keys: Sequence[str | None], leader: Vote) -> bool:
@@ -269,13 +271,22 @@ def _runner_up(keys: Sequence[str | None]) -> int:
     return counts[1][1] if len(counts) > 1 else 0
 
 
-def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
-    """Say who acts. With n = 1, a readable sample and no guard the student always acts; a higher threshold never lowers
-    the escalations."""
+def before_sampling(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict | None:
+    """Say who acts where no sample has to be known for it; None: the samples decide."""
     if policy.name == "teacher" or (policy.name == "random" and evidence.coin < policy.p):
         return Verdict("teacher", "policy", None)
     if policy.name == "copy":
         return Verdict("copy", "policy", None)
+    if evidence.copied is not None and not _unsupported(guards, evidence):
+        return Verdict("copy", "copied", evidence.copied)
+    return None
+
+
+def decide(policy: Policy, guards: Guards, evidence: Evidence) -> Verdict:
+    """Say who acts. With n = 1, a readable sample and no guard the student always acts; a higher threshold never lowers
+    the escalations."""
+    if verdict := before_sampling(policy, guards, evidence):
+        return verdict
     keys = considered(policy, evidence.keys)
     leader = vote(keys)
     doubt = _doubt(policy, guards, evidence, leader, len(keys))
@@ -298,9 +309,11 @@ def _doubt(policy: Policy, guards: Guards, evidence: Evidence, leader: Vote, dra
         return "invalid"
     if guards.progress and leader.key in evidence.tried:
         return "stuck"
-    if guards.support is not None and (evidence.support is None or evidence.support < guards.support):
-        return "unsupported"
-    return None
+    return "unsupported" if _unsupported(guards, evidence) else None
+
+
+def _unsupported(guards: Guards, evidence: Evidence) -> bool:
+    return guards.support is not None and (evidence.support is None or evidence.support < guards.support)
 
 
 def toss(episode_id: str, step: int, seed: int) -> float:

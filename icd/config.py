@@ -25,7 +25,9 @@ from pydantic_settings import (
 )
 
 from icd.config_errors import explain, unknown_environment_names
+from icd.decision import Recording
 from icd.errors import ConfigurationError
+from icd.intent_agreement import AgreementKind
 
 __all__ = [
     "BackendSettings",
@@ -186,6 +188,9 @@ class RetrievalSettings(_Section):
     placement: Placement = "after_history"
     """Where excerpts stand: after_history (keeps prompt caches valid), before_history, or sticky (those of
     the first step, kept)."""
+    copy_above: float | None = Field(default=None, ge=-1, le=1, examples=[0.95])
+    """From this similarity on the nearest demonstrated action, if it is possible and new here, is taken without asking
+    the student. Left out: never."""
 
 
 class GuardSettings(_Section):
@@ -215,6 +220,9 @@ class RunSettings(_Section):
     """US dollars that all calls together may cost. Left out: no limit."""
     seed: int = 0
     """Of sampling and of every random choice."""
+    record: Recording = "decisions"
+    """decisions (what they took), or full: every sample is drawn, and the teacher is asked at every step, for
+    calibration."""
 
 
 class ServeSettings(_Section):
@@ -257,7 +265,11 @@ class Settings(BaseSettings):
     )
 
     policy: str = "unanimity(3)"
-    """Who takes a step: student, teacher, random(p), copy, unanimity(n), majority(n, share)."""
+    """Who takes a step: student, teacher, random(p), copy, unanimity(n), majority(n, share), sequential(n, confidence),
+    calibrated(epsilon, delta)."""
+    agreement: AgreementKind = "exact"
+    """When the student's answers in words agree: exact (the same action) or intent (the same verb and the same kinds of
+    places and things)."""
     student: BackendSettings = Field(default_factory=BackendSettings)
     """The cheap model that takes most steps."""
     teacher: TeacherSettings = Field(default_factory=TeacherSettings)

@@ -9,9 +9,12 @@ from icd.backends.base import Usage
 from icd_memory.trajectory import Step
 
 ActedBy = Literal["student", "teacher", "copy"]
+Recording = Literal["decisions", "full"]
+"""What is recorded of a step: what its decision took, or all samples and the teacher's answer, for calibration."""
 CallRole = Literal["student", "teacher", "planner", "verifier"]
 Reason = Literal[
     "agreed",
+    "copied",
     "disagreed",
     "invalid",
     "stuck",
@@ -81,6 +84,22 @@ class Charge:
     usage: Usage
     cost: float
     """US dollars."""
+    counterfactual: bool = False
+    """Paid for the record only: no part of what the decision cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision was taken from besides samples and support: for replaying it under another policy."""
+
+    tried: tuple[str, ...] = ()
+    """Canonical forms of the sampled actions that lead nowhere from here."""
+    coin: float = 1.0
+    """Uniform in [0, 1), for `random`."""
+    teacher_affordable: bool = True
+    copied: Candidate | None = None
+    """The nearest demonstrated action with the present names; None if it is not possible or not new here, or if it did
+    not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +123,11 @@ class Decision:
     seconds: float = 0.0
     cut: tuple[str, ...] = field(default=())
     """What the composer cut to fit the window."""
+    shadow: Candidate | None = None
+    """The teacher's answer where it was asked for the record only."""
+    facts: Facts = field(default=Facts())
 
     @property
     def cost(self) -> float:
-        """US dollars over all calls of the decision."""
-        return sum(charge.cost for charge in self.charges)
+        """US dollars over all calls of the decision, without what was asked for the record only."""
+        return sum(charge.cost for charge in self.charges if not charge.counterfactual)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from icd.agreement import text_key
 from icd.analogy import adapt, copied_action
+from icd.cascade import Evidence
 from icd.code_agreement import action_key
-from icd.decision import Candidate, DecisionContext
+from icd.decision import Candidate, DecisionContext, Facts
 from icd_memory.admission import is_idle
 from icd_memory.retrieval import Excerpt, Query, state_text
 
@@ -51,28 +52,41 @@ def leader(samples: Sequence[Candidate], key: str | None) -> Candidate:
     return next((c for c in samples if c.key == key), samples[0])
 
 
-def copied(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]) -> Candidate:
-    """Return the nearest demonstrated step with the present names; without one, the first action not yet tried."""
-    if context.code:
-        return _copied_code(context, excerpts, tried)
+def demonstrated(
+    context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]
+) -> Candidate | None:
+    """Return the first demonstrated action that is possible and new here, with the present names; None: there is none."""
     for excerpt in excerpts:
-        action = copied_action(excerpt, context, tried)
-        if action is not None:
-            return Candidate(
-                action,
-                text_key(action),
-                adapt(excerpt, context.goal, context.plan).steps[excerpt.focus].reasoning,
-            )
+        step = adapt(excerpt, context.goal, context.plan).steps[excerpt.focus]
+        if context.code:
+            action, key = step.action, action_key(step.action)
+        else:
+            action = copied_action(excerpt, context, tried) or ""
+            key = text_key(action)
+        if key is not None and key not in tried:
+            return Candidate(action, key, step.reasoning)
+    return None
+
+
+def copied(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]) -> Candidate:
+    """Return the nearest demonstrated action with the present names; without one, the first action not yet tried."""
+    found = demonstrated(context, excerpts, tried)
+    if found is not None or context.code:
+        return found or Candidate("", None)
     fresh = [a for a in context.admissible or () if text_key(a) not in tried]
     action = fresh[0] if fresh else next(iter(context.admissible or ("",)))
     return Candidate(action, text_key(action))
 
 
-def _copied_code(context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str]) -> Candidate:
-    """Return the nearest demonstrated block that was not tried here; without one, none."""
-    for excerpt in excerpts:
-        step = adapt(excerpt, context.goal, context.plan).steps[excerpt.focus]
-        key = action_key(step.action)
-        if key is not None and key not in tried:
-            return Candidate(step.action, key, step.reasoning)
-    return Candidate("", None)
+def copied_key(found: Candidate | None, support: float | None, least: float | None) -> str | None:
+    """Return the canonical form of the demonstrated action where it is near enough to be copied, else None."""
+    if found is None or support is None or least is None or support < least:
+        return None
+    return found.key
+
+
+def facts_of(evidence: Evidence, samples: Sequence[Candidate], found: Candidate | None) -> Facts:
+    """Return what a receipt keeps of the evidence: of what was tried, only what was sampled again."""
+    sampled = {key for sample in samples for key in (sample.key, text_key(sample.action)) if key is not None}
+    tried = tuple(sorted(evidence.tried & sampled))
+    return Facts(tried, evidence.coin, evidence.teacher_affordable, found)

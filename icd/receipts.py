@@ -6,9 +6,11 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from icd.decision import Charge
-from icd_memory.rows import LedgerRow
+from icd.decision import Charge, Decision, DecisionContext
+from icd.runtime_settings import RuntimeSettings
+from icd_memory.rows import JsonObject, LedgerRow
 
 LIVE = "live"
 """The split of trajectories of people's own agents, and how their ids and sources begin."""
@@ -23,6 +25,22 @@ def new_id() -> str:
     would let another thread take over for a while.
     """
     return f"{time.time_ns() // 1_000_000:012x}{_random.getrandbits(80):020x}"
+
+
+def receipt(context: DecisionContext, decision: Decision, settings: RuntimeSettings) -> JsonObject:
+    """Return the body of a decision's receipt: the decision, what it was about, and by which rules it was taken."""
+    return {
+        **asdict(decision),
+        "plan": context.plan,
+        "code": context.code,
+        "observation": context.observation,
+        "view": context.view,
+        "policy": str(settings.policy),
+        "guards": settings.guards._asdict(),
+        "agreement_kind": settings.agreement,
+        "copy_above": settings.copy_above,
+        "record": settings.record,
+    }
 
 
 def ledger_rows(
@@ -44,7 +62,8 @@ def ledger_rows(
             f"{prefix}:{number}", run_id, charge.role, charge.model,
             charge.usage.input_tokens - charge.usage.cached_tokens, charge.usage.cached_tokens,
             charge.usage.output_tokens, charge.cost, episode_id, decision_id,
-            requests=charge.usage.requests, estimated=charge.usage.estimated, tenant=tenant, account=account,
+            requests=charge.usage.requests, estimated=charge.usage.estimated, counterfactual=charge.counterfactual,
+            tenant=tenant, account=account,
         )
         for number, charge in enumerate(charges)
     ]  # fmt: skip

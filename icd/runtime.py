@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -20,12 +20,13 @@ from icd.agreement import vote
 from icd.analogy import adapt
 from icd.asking import plan_request, read_answer, sample_reader, student_request, teacher_request
 from icd.calls import Bill, PricedModel
-from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, resolved, toss
+from icd.cascade import Evidence, Verdict, before_sampling, considered, decide, resolved, toss
 from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
-from icd.evidence import copied, keys_of, leader, query_of, tried_here
-from icd.prompting import PromptSettings, read_plan
-from icd.receipts import ledger_rows, new_id
+from icd.evidence import copied, copied_key, demonstrated, facts_of, keys_of, leader, query_of, tried_here
+from icd.prompting import read_plan
+from icd.receipts import ledger_rows, new_id, receipt
+from icd.runtime_settings import RuntimeSettings
 from icd.sampling import draw
 from icd.sync import run_sync
 from icd_memory.retrieval import Excerpt, Retriever
@@ -35,35 +36,7 @@ from icd_memory.store import Store
 if TYPE_CHECKING:
     from icd.agent_episode import AgentEpisode
 
-
-@dataclass(frozen=True, slots=True)
-class RuntimeSettings:
-    """How steps are decided."""
-
-    policy: Policy = field(default_factory=lambda: parse_policy("unanimity(3)"))
-    guards: Guards = NO_GUARDS
-    k: int = 6
-    """Excerpts at a step; 0: no demonstrations."""
-    plan_k: int = 3
-    """Demonstrations shown when the plan is drafted."""
-    student_prompt: PromptSettings = field(default_factory=PromptSettings)
-    teacher_prompt: PromptSettings = field(default_factory=PromptSettings)
-    temperature: float = 0.1
-    max_tokens: int = 96
-    """Limit of one sample, in tokens."""
-    max_code_tokens: int = 512
-    """Limit of one sample that is a block of code."""
-    constrain: bool = True
-    """Let the student choose among the admissible actions, where its backend can enforce it."""
-    avoid_repeats: bool = True
-    """Leave actions that were already tried in this very state out of the student's choice."""
-    fall_back_to_student: bool = False
-    """When the teacher fails, act on the student's best sample instead of failing."""
-
-    def answer_tokens(self, code: bool) -> int:
-        """Return the limit of one sample at a step."""
-        return self.max_code_tokens if code else self.max_tokens
-
+__all__ = ["PLAN_STEP", "Plan", "Runtime", "RuntimeSettings", "Sampled"]
 
 PLAN_STEP = -1
 """The step number of the receipt of an episode's plan."""
@@ -171,9 +144,11 @@ class Runtime:
             raise ConfigurationError(
                 f"policy {policy} needs a student: set [student] in icd.toml or pass --student"
             )
-        if policy.asks_teacher and self.teacher is None:
+        full = self.settings.record == "full"
+        if (policy.asks_teacher or full) and self.teacher is None:
             raise ConfigurationError(
-                f"policy {policy} needs a teacher: set [teacher] in icd.toml or pass --teacher"
+                f"{'record = full' if full else f'policy {policy}'} needs a teacher: set [teacher] in icd.toml or pass "
+                "--teacher"
             )
         if self.retriever is None and (self.settings.k or policy.name == "copy"):
             raise ConfigurationError(
@@ -238,18 +213,29 @@ class Runtime:
         if excerpts is None:
             excerpts = self.excerpts(context)
         support = max((e.similarity for e in excerpts), default=None)
-        tried = tried_here(context)
-        coin = toss(context.episode_id, context.step, context.seed)
-        sampled = Sampled((), ())
-        policy = self.settings.policy
-        if policy.asks_student and not (policy.name == "random" and coin < policy.p):
-            sampled = await self._sample(context, excerpts, tried, bill)
+        tried, settings = tried_here(context), self.settings
+        found = demonstrated(context, excerpts[:1], tried) if self._may_copy else None
         evidence = Evidence(
-            [c.key for c in sampled.samples], keys_of(context.admissible), tried, support, coin,
-            self._teacher_affordable(context),
+            (), keys_of(context.admissible), tried, support,
+            toss(context.episode_id, context.step, context.seed),
+            copied=copied_key(found, support, settings.copy_above),
         )  # fmt: skip
-        verdict = decide(policy, self.settings.guards, evidence)
-        act = await self._act(verdict, context, sampled.samples, excerpts, tried, bill)
+        verdict = before_sampling(settings.policy, settings.guards, evidence)
+        sampled = Sampled((), ())
+        if verdict is None:
+            sampled = await self._sample(context, excerpts, tried, bill)
+        elif self._records_all and settings.policy.asks_student:
+            sampled = await self._sample(context, excerpts, tried, bill.beside())
+        evidence = evidence._replace(
+            keys=[c.key for c in sampled.samples], teacher_affordable=self._teacher_affordable(context)
+        )
+        act = await self._act(
+            verdict or decide(settings.policy, settings.guards, evidence),
+            context, sampled.samples, excerpts, found, bill,
+        )  # fmt: skip
+        shadow = None
+        if self._records_all and not act.asked:
+            shadow = await self._teachers(context, bill.beside())
         return Decision(
             receipt_id=self._new_id(),
             action=act.chosen.action,
@@ -257,12 +243,14 @@ class Runtime:
             acted_by=act.verdict.actor,
             reason=act.verdict.reason,
             samples=sampled.samples,
-            agreement=vote(evidence.keys).share if sampled.samples else None,
+            agreement=vote(considered(settings.policy, evidence.keys)).share if sampled.samples else None,
             support=support,
             excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in excerpts),
             charges=tuple(bill.charges),
             seconds=time.perf_counter() - started,
             cut=sampled.cut,
+            shadow=shadow,
+            facts=facts_of(evidence, sampled.samples, found),
         )
 
     def excerpts(self, context: DecisionContext) -> list[Excerpt]:
@@ -275,6 +263,15 @@ class Runtime:
         return retriever.for_plan(query_of(context), self.settings.plan_k) if retriever else []
 
     @property
+    def _records_all(self) -> bool:
+        return self.settings.record == "full"
+
+    @property
+    def _may_copy(self) -> bool:
+        """Whether it matters what copying would do."""
+        return bool(self.settings.k) and (self.settings.copy_above is not None or self._records_all)
+
+    @property
     def _demonstrations(self) -> Retriever | None:
         """Where demonstrations come from; None if the settings want none."""
         return self.retriever if self.settings.k or self.settings.policy.name == "copy" else None
@@ -282,11 +279,12 @@ class Runtime:
     async def _sample(
         self, context: DecisionContext, excerpts: Sequence[Excerpt], tried: frozenset[str], bill: Bill
     ) -> Sampled:
-        """Draw samples: one request where the prompt is billed once, else one by one until the outcome is settled."""
+        """Draw samples, until the outcome is settled or the record is full."""
         assert self.student is not None
         request, prompt = student_request(self.student, context, excerpts, tried, self.settings)
-        read = sample_reader(context, prompt.cue, self.verifier, bill)
-        _, samples = await draw(self.settings.policy, self.student, request, read, bill)
+        read = sample_reader(context, prompt.cue, self.verifier, bill, self.settings.agreement)
+        policy = self.settings.policy
+        _, samples = await draw(policy, self.student, request, read, bill, all_of_them=self._records_all)
         return Sampled(tuple(samples), prompt.cut)
 
     def _teacher_affordable(self, context: DecisionContext) -> bool:
@@ -301,34 +299,33 @@ class Runtime:
         context: DecisionContext,
         samples: Sequence[Candidate],
         excerpts: Sequence[Excerpt],
-        tried: frozenset[str],
+        found: Candidate | None,
         bill: Bill,
     ) -> _Act:
         if verdict.actor == "copy":
-            return _Act(verdict, copied(context, excerpts, tried))
+            nearest = found if verdict.reason == "copied" else None
+            return _Act(verdict, nearest or copied(context, excerpts, tried_here(context)))
         if verdict.actor == "student":
             return _Act(verdict, leader(samples, verdict.key))
-        assert self.teacher is not None
         try:
-            request = teacher_request(self.teacher, context, self.settings)
-            response = await bill.ask(self.teacher, request, "teacher")
+            return _Act(verdict, await self._teachers(context, bill), asked=True)
         except (BackendError, BudgetError):
             if not (self.settings.fall_back_to_student and samples):
                 raise
-            return _Act(Verdict("student", "teacher_failed", verdict.key), leader(samples, verdict.key))
-        return _Act(verdict, read_answer(response.completions[0], context))
+            failed = Verdict("student", "teacher_failed", verdict.key)
+            return _Act(failed, leader(samples, verdict.key), asked=True)
+
+    async def _teachers(self, context: DecisionContext, bill: Bill) -> Candidate:
+        assert self.teacher is not None
+        response = await bill.ask(
+            self.teacher, teacher_request(self.teacher, context, self.settings), "teacher"
+        )
+        return read_answer(response.completions[0], context)
 
     def _record(self, context: DecisionContext, decision: Decision) -> None:
         if self.store is None:
             return
-        body = {
-            **asdict(decision),
-            "plan": context.plan,
-            "policy": str(self.settings.policy),
-            "guards": self.settings.guards._asdict(),
-            "observation": context.observation,
-            "view": context.view,
-        }
+        body = receipt(context, decision, self.settings)
         row = DecisionRow(decision.receipt_id, context.episode_id, context.step, body, self.now())
         self._store(row, decision.charges)
 
@@ -361,3 +358,5 @@ class Runtime:
 class _Act(NamedTuple):
     verdict: Verdict
     chosen: Candidate
+    asked: bool = False
+    """The teacher was."""

@@ -21,11 +21,18 @@ FAILED = Completion("", "failed")
 
 
 async def draw(
-    policy: Policy, student: PricedModel, request: ChatRequest, read: Reader, bill: Bill
+    policy: Policy,
+    student: PricedModel,
+    request: ChatRequest,
+    read: Reader,
+    bill: Bill,
+    *,
+    all_of_them: bool = False,
 ) -> tuple[list[Completion], list[Candidate]]:
     """Return the samples, raw and read. `request.n` are asked for where the prompt is billed once, else one by one.
 
-    A sequential policy asks for fewer at once, unless more are wanted than it ever draws.
+    A sequential policy asks for fewer at once, unless more are wanted than it ever draws. With `all_of_them` none is
+    saved.
 
     Raises:
         BackendError: the student failed, and the policy has nobody else.
@@ -33,13 +40,19 @@ async def draw(
     """
     if request.n > 1 and not student.backend.capabilities.shared_prompt:
         request = replace(request, n=1)
-    in_rounds = policy.name == "sequential" and 1 < request.n <= policy.n
+    in_rounds = policy.name == "sequential" and 1 < request.n <= policy.n and not all_of_them
     first_seed = request.seed
     drawn: list[Completion] = []
     candidates: list[Candidate] = []
-    while wants_sample(policy, keys := [candidate.key for candidate in candidates]):
+
+    def wanted() -> bool:
+        if all_of_them:
+            return len(drawn) < policy.n
+        return wants_sample(policy, [candidate.key for candidate in candidates])
+
+    while wanted():
         if in_rounds:
-            request = replace(request, n=next_round(policy, keys))
+            request = replace(request, n=next_round(policy, [candidate.key for candidate in candidates]))
         if first_seed is not None and drawn:
             request = replace(request, seed=first_seed + len(drawn))
         try:

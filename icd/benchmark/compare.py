@@ -38,7 +38,11 @@ def prepare_comparison(request: Request, place: Workplace) -> Experiment:
     _check_demonstrations(methods, conditions, store)
     attempt = fresh_attempt if request.fresh else latest_attempt
     run_id = attempt(store, conditions.run_id())
-    models = place.make_models(settings, student=needs_student(methods), teacher=needs_teacher(methods))
+    models = place.make_models(
+        settings,
+        student=needs_student(methods),
+        teacher=needs_teacher(methods) or settings.run.record == "full",
+    )
     models = within_budget(models, settings, store, run_id)
     runtimes = {
         method.name: Runtime(
@@ -71,7 +75,7 @@ def method_defaults(settings: Settings) -> MethodDefaults:
     """Return what the settings fix for the methods: the cascade is their policy, if that samples and asks the
     teacher, else the paper's."""
     policy = parse_policy(settings.policy)
-    cascade = policy if policy.name in ("unanimity", "majority") else parse_policy("cascade")
+    cascade = policy if policy.name in ("unanimity", "majority", "sequential") else parse_policy("cascade")
     return MethodDefaults(settings.retrieval.k, cascade, assembly.guards(settings))
 
 

@@ -84,7 +84,7 @@ class LedgerRow:
     estimated: bool = False
     """The token counts are estimates: the backend reported none."""
     counterfactual: bool = False
-    """Not spent: what the teacher would have cost here."""
+    """No part of what the decisions cost: asked for the record only, or what the teacher would have cost here."""
     tenant: str = "default"
     account: str = ""
     """The id of the key that pays; empty: nobody in particular."""

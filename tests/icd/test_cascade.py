@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import get_args
 
 import pytest
 from hypothesis import assume, given
@@ -13,6 +14,7 @@ from icd.cascade import (
     Evidence,
     Guards,
     Policy,
+    PolicyName,
     considered,
     decide,
     next_round,
@@ -33,20 +35,7 @@ guards_sets = st.builds(
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    name = draw(
-        st.sampled_from(
-            [
-                "student",
-                "teacher",
-                "copy",
-                "random",
-                "unanimity",
-                "majority",
-                "sequential",
-                "calibrated",
-            ]
-        )
-    )
+    name = draw(st.sampled_from(get_args(PolicyName)))
     match name:
         case "random":
             return Policy("random", p=draw(st.floats(0, 1)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from icd.backends.base import Capabilities
+from icd.backends.base import Capabilities, ChatRequest
 from icd.calls import PricedModel
 from icd.cascade import Guards, parse_policy
 from icd.decision import DecisionContext
@@ -209,3 +209,81 @@ async def test_the_receipt_and_every_charge_are_stored_before_the_action_is_retu
 def test_what_is_missing_is_found_at_the_start(policy: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         runtime(policy)
+
+
+async def test_sequential_asks_for_no_more_at_once_than_can_be_enough() -> None:
+    student = model("go north", "go south", "go north", "go north", "go south")
+    decision = await runtime("sequential(5, 0.95)", student, model("go south")).decide(CONTEXT)
+    assert isinstance(student.backend, ScriptedBackend)
+    assert [request.n for request in student.backend.requests] == [3, 1]
+    assert (decision.acted_by, decision.action, decision.agreement) == ("student", "go north", 0.75)
+
+
+async def test_sequential_samples_are_those_of_one_by_one() -> None:
+    def seeded(request: ChatRequest) -> list[str]:
+        assert request.seed is not None
+        return [answer(f"go {(request.seed + n) % 3}") for n in range(request.n)]
+
+    async def drawn(capabilities: Capabilities) -> list[str]:
+        backend = ScriptedBackend(seeded, capabilities=capabilities)
+        student = PricedModel(backend, PRICE, Budget())
+        decision = await runtime("sequential(9, 0.9)", student, model("go south")).decide(CONTEXT)
+        return [sample.action for sample in decision.samples]
+
+    assert await drawn(SHARED) == await drawn(ONE_BY_ONE)
+
+
+@pytest.mark.parametrize("capabilities", [SHARED, ONE_BY_ONE])
+async def test_a_full_record_has_every_sample_and_the_teachers_answer(
+    store: Store, capabilities: Capabilities
+) -> None:
+    student = model(*["go north"] * 5, capabilities=capabilities)
+    full = runtime("sequential(5, 0.95)", student, model("go south"), store, record="full")
+    decision = await full.decide(CONTEXT)
+    assert (decision.acted_by, decision.action) == ("student", "go north")
+    assert len(decision.samples) == 5
+    assert decision.shadow is not None
+    assert decision.shadow.key == "go south"
+    (receipt,) = store.decisions("e")
+    assert receipt.body["shadow"]["action"] == "go south"
+    assert receipt.body["record"] == "full"
+    rows = store.ledger(episode_id="e")
+    assert {row.role for row in rows if row.counterfactual} == {"teacher"}
+    assert decision.cost == pytest.approx(sum(row.cost for row in rows if not row.counterfactual))
+
+
+async def test_a_full_record_of_a_step_of_the_teacher_asks_it_once() -> None:
+    teacher = model("go south")
+    split = model("go north", "go south", "go east")
+    decision = await runtime("unanimity(3)", split, teacher, record="full").decide(CONTEXT)
+    assert (decision.acted_by, decision.shadow, asked(teacher)) == ("teacher", None, 1)
+
+
+async def test_a_full_record_costs_its_budget() -> None:
+    student = model(*["go north"] * 3)
+    with pytest.raises(BudgetError):
+        await runtime("unanimity(3)", student, model("go south", limit=0.0), record="full").decide(CONTEXT)
+
+
+def test_a_full_record_needs_a_teacher() -> None:
+    with pytest.raises(ConfigurationError, match="record = full needs a teacher"):
+        runtime("student", model("go north"), record="full")
+
+
+@pytest.mark.parametrize(("kind", "actor"), [("exact", "teacher"), ("intent", "student")])
+async def test_samples_of_one_intent_agree_where_that_is_enough(kind: str, actor: str) -> None:
+    context = replace(CONTEXT, admissible=("go to shelf 1", "go to shelf 2", "go to desk 1"))
+    student = model("go to shelf 2", "go to shelf 1", "go to shelf 2")
+    agreeing = runtime("unanimity(3)", student, model("go to desk 1"), agreement=kind)
+    decision = await agreeing.decide(context)
+    assert decision.acted_by == actor
+    assert decision.action == ("go to shelf 2" if kind == "intent" else "go to desk 1")
+
+
+async def test_guards_look_at_the_action_that_is_done_not_at_its_intent() -> None:
+    student = model("go to shelf 9", "go to shelf 1", "go to shelf 1")
+    context = replace(CONTEXT, admissible=("go to shelf 1",))
+    guarded = runtime(
+        "unanimity(3)", student, model("go to shelf 1"), agreement="intent", guards=Guards(validity=True)
+    )
+    assert (await guarded.decide(context)).reason == "invalid"
