@@ -13,6 +13,7 @@
     │   └── BackendReplyError       the reply cannot be read
     ├── ContextOverflowError        the prompt does not fit the model's window, even after cutting
     ├── BudgetError                 a call would overspend the budget
+    ├── ClusterError                the machines that play episodes: none answers, or none is left
     └── UnknownEpisodeError         nothing is recorded under this episode or decision
 
 Each has a stable `code`; the message says what to do.
@@ -36,6 +37,7 @@ __all__ = [
     "BackendTimeoutError",
     "BackendUnreachableError",
     "BudgetError",
+    "ClusterError",
     "ConfigurationError",
     "ContextOverflowError",
     "EnvsError",
@@ -129,6 +131,12 @@ class BudgetError(IcdError):
     """A call would overspend the budget."""
 
     code = "budget"
+
+
+class ClusterError(IcdError):
+    """The machines that play episodes: none answers, or none is left."""
+
+    code = "cluster"
 
 
 class UnknownEpisodeError(IcdError):

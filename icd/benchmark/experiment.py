@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 from icd import assembly
 from icd.assembly import Models
-from icd.benchmark.conditions import Seat, digest
+from icd.benchmark.conditions import Seat
+from icd.benchmark.locks import alone
 from icd.benchmark.runner import Event, Executor, Job, Stage, Tally, play_all
 from icd.config import BackendSettings, Settings
 from icd.errors import ConfigurationError, PriceUnknownError
@@ -22,11 +22,6 @@ from icd_memory.embedding import Embedder
 from icd_memory.retrieval import Memory
 from icd_memory.rows import JsonObject, RunRow
 from icd_memory.store import Store
-
-try:
-    import fcntl
-except ImportError:  # Windows has none.
-    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,36 +116,12 @@ class Experiment:
         """
         store = self.stage.store
         try:
-            with alone(store.place, self.run_id):
+            with alone(store, self.run_id):
                 store.add_run(RunRow(self.run_id, self.config, self.stage.now()))
                 store.set_note(f"command {self.run_id}", self.config["about"]["command"])
                 return await self.executor(self.jobs, replace(self.stage, on_event=on_event), self.workers)
         finally:
             await self.models.close()
-
-
-@contextmanager
-def alone(place: str, run_id: str) -> Iterator[None]:
-    """Keep a second process of this machine from playing the same run in a store that is a file.
-
-    The operating system frees the lock when its holder dies, however it dies.
-
-    Raises:
-        ConfigurationError: another process is playing it.
-    """
-    folder = assembly.index_folder(place)
-    if fcntl is None or folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{digest({'run': run_id})}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"another process is playing {run_id} in {place}: wait for its end, or use another --store"
-            ) from error
-        yield
 
 
 def seat(settings: BackendSettings, prices: PriceTable, tokenizer: str = "") -> Seat:
@@ -174,7 +145,7 @@ def within_budget(models: Models, settings: Settings, store: Store, run_id: str)
     limit = settings.run.budget
     if limit is None:
         return models
-    spent = sum(row.cost for row in store.ledger(run_id) if not row.counterfactual)
+    spent = sum(row.cost for row in store.ledger(run_id))
     budget = Budget(max(limit - spent, 0.0))
     return replace(
         models,

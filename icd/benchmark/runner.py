@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from icd.episode import Episode, Progress, play
-from icd.errors import BackendError, ContextOverflowError, EnvsError
+from icd.errors import BackendError, ContextOverflowError, EnvsError, IcdError
 from icd.runtime import Runtime
 from icd_envs.base import Environment, Task
 from icd_memory.admission import Admission
@@ -190,11 +190,17 @@ async def play_one(job: Job, world: Environment, stage: Stage) -> Finished:
     try:
         episode = await play(job.runtime, world, job.task, episode_id=job.id, seed=job.seed, on_step=tell)
     except _RECORDED as error:
-        row = _row(job, "failed", stage.now(), {"error": {"code": error.code, "message": str(error)}})
-        stage.store.add_episode(row)
+        row = give_up(job, error, stage)
     else:
         row = await asyncio.to_thread(_keep, job, episode, stage)
     return Finished(row, spent_on(job.id, stage.store))
+
+
+def give_up(job: Job, error: IcdError | EnvsError, stage: Stage) -> EpisodeRow:
+    """Store that a machine failed at an episode; the next run plays it again."""
+    row = _row(job, "failed", stage.now(), {"error": {"code": error.code, "message": str(error)}})
+    stage.store.add_episode(row)
+    return row
 
 
 def spent_on(episode_id: str, store: Store) -> float:

@@ -1,7 +1,8 @@
 """What a command's errors mean for the person and for the shell.
 
 Exit codes: 0 done; 1 a check failed, or not everything that was asked for was reached; 2 wrong usage or
-configuration; 3 a model could not answer; 4 the store, the embedder or the disk; 70 a bug; 130 interrupted.
+configuration; 3 a model or the cluster could not answer; 4 the store, the embedder or the disk; 70 a bug; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from icd.cli.output import messages, write_json
 from icd.errors import (
     BackendError,
     BudgetError,
+    ClusterError,
     ContextOverflowError,
     EnvsError,
     IcdError,
@@ -46,7 +48,7 @@ def _read(error: Exception) -> tuple[int, str]:
             return INTERRUPTED, "interrupted"
         case TyperException():
             return USAGE, _usage(error)
-        case BackendError() | ContextOverflowError() | ModelFilesError():
+        case BackendError() | ClusterError() | ContextOverflowError() | ModelFilesError():
             return BACKEND, str(error)
         case BudgetError():
             return CHECK_FAILED, str(error)

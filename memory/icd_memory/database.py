@@ -99,6 +99,23 @@ class Database:
             yield connection
 
     @contextmanager
+    def hold(self, name: str) -> Iterator[bool]:
+        """Hold the server's lock of this name while entered; yields False if somebody else does.
+
+        The server frees it when its holder dies, however that happens. PostgreSQL only.
+        """
+        # A key of 64 bits, in this schema alone: advisory locks belong to the whole database.
+        key = sa.func.hashtextextended(sa.func.concat(sa.func.current_schema(), " ", name), 0)
+        with self.boundary(), self.engine.connect() as connection:
+            session = connection.execution_options(isolation_level="AUTOCOMMIT")
+            mine = bool(session.scalar(sa.select(sa.func.pg_try_advisory_lock(key))))
+            try:
+                yield mine
+            finally:
+                if mine:
+                    session.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+
+    @contextmanager
     def boundary(self) -> Iterator[None]:
         """Turn the driver's errors into this package's."""
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -116,6 +116,15 @@ class Store:
     def place(self) -> str:
         """Where the store is: its path, or its URL without the password."""
         return self._db.place
+
+    @property
+    def on_server(self) -> bool:
+        """Whether other machines can open it too: it is not a file of this one."""
+        return self._db.engine.dialect.name != "sqlite"
+
+    def hold(self, name: str) -> AbstractContextManager[bool]:
+        """Hold the lock of this name while entered; gives False if another process does. Only where `on_server`."""
+        return self._db.hold(name)
 
     def close(self) -> None:
         """Close the store's connections."""
@@ -343,8 +352,9 @@ class Store:
 
     def add_vectors(self, embedder_id: str, vectors: dict[str, Vector]) -> int:
         """Store vectors by text hash, rounded to float16; return how many were new."""
+        # In the same order everywhere, so that two processes don't wait for each other's.
         return self._vectors.add(
-            (embedder_id, key, vector.astype("<f2").tobytes()) for key, vector in vectors.items()
+            (embedder_id, key, vectors[key].astype("<f2").tobytes()) for key in sorted(vectors)
         )
 
     # The store itself

@@ -20,7 +20,8 @@ from scenario import (
     workplace,
 )
 
-from icd.benchmark.experiment import Workplace, alone
+from icd.benchmark.experiment import Workplace
+from icd.benchmark.locks import alone
 from icd.benchmark.runner import STOP_AFTER, Ended, Event, Started, StepTaken
 from icd.benchmark.summary import summarise
 from icd.errors import BackendRefusedError, BackendUnreachableError, BudgetError, ConfigurationError
@@ -231,7 +232,7 @@ def test_two_processes_do_not_play_the_same_run(place: Workplace) -> None:
         if isinstance(event, Started):
             with (
                 pytest.raises(ConfigurationError, match="another process is playing"),
-                alone(second.store.place, mine.run_id),
+                alone(second.store, mine.run_id),
             ):
                 pass
 
