@@ -12,8 +12,17 @@ from dataclasses import dataclass, field
 
 from icd.benchmark.conditions import method_defaults
 from icd.benchmark.methods import STANDARD, Method, find_method
+from icd.benchmark.pairs import Pairs
 from icd.benchmark.played import Result, Tokens, by_task, results_by_method
-from icd.benchmark.statistics import Interval, clustered_share, mean, paired_difference, ratio, success_share
+from icd.benchmark.statistics import (
+    Interval,
+    clustered_share,
+    cost_per_success,
+    mean,
+    paired_difference,
+    ratio,
+    success_share,
+)
 from icd.errors import ConfigurationError
 from icd.ledger import BreakEven, break_even
 from icd_memory.rows import EpisodeStatus, JsonObject
@@ -30,6 +39,7 @@ __all__ = [
     "Tokens",
     "collected",
     "goal_completion",
+    "results_of",
     "summarise",
 ]
 
@@ -40,6 +50,7 @@ class CategoryShare:
 
     won: int
     episodes: int
+    share: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,10 @@ class MethodSummary:
     """Steps that the teacher took, over all steps."""
     cost: Interval
     """Dollars an episode."""
+    uncached_cost: Interval
+    """Dollars an episode if every cached token had been billed as a fresh one."""
+    cost_per_success: Interval
+    """Dollars; infinite where nothing was won."""
     against: Comparison
     tokens: Tokens
     estimated: bool
@@ -154,6 +169,11 @@ def summarise(store: Store, run_id: str) -> RunSummary:
     return RunSummary(run_id, conditions, collection, methods)
 
 
+def results_of(store: Store, run_id: str, conditions: JsonObject) -> dict[str, list[Result]]:
+    """Return a run's finished episodes by method."""
+    return results_by_method(store.episodes(run_id), store.ledger(run_id), conditions)
+
+
 def _place(name: str) -> tuple[int, str]:
     return (STANDARD.index(name) if name in STANDARD else len(STANDARD), name)
 
@@ -190,6 +210,8 @@ def _summary(
         steps=steps / count,
         escalation=sum(r.teacher_steps for r in own) / max(steps, 1),
         cost=mean(_costs(groups)),
+        uncached_cost=mean([[r.uncached_cost for r in group] for group in groups]),
+        cost_per_success=cost_per_success(_costs(groups), _won(groups)),
         against=_comparison(method, results, collection),
         tokens=Tokens(
             sum(r.tokens.fresh for r in own) / count,
@@ -220,10 +242,10 @@ def _comparison(
 ) -> Comparison:
     own = results.get(method.name, [])
     difference = relative_cost = relative_success = saving = None
-    student = _Pairs.of(own, results.get("student", []))
+    student = Pairs.of(own, results.get("student", []))
     if student.first and method.name != "student":
         difference = paired_difference(_won(student.first), _won(student.second))
-    teacher = _Pairs.of(own, results.get("teacher", []))
+    teacher = Pairs.of(own, results.get("teacher", []))
     if teacher.first:
         if any(r.cost for group in teacher.second for r in group):
             relative_cost = ratio(_costs(teacher.first), _costs(teacher.second))
@@ -246,25 +268,11 @@ def _flat(groups: Sequence[Sequence[Result]]) -> list[float]:
     return [r.cost for group in groups for r in group]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """The episodes of two methods on the same tasks and seeds, by task."""
-
-    first: list[list[Result]]
-    second: list[list[Result]]
-
-    @classmethod
-    def of(cls, first: Sequence[Result], second: Sequence[Result]) -> _Pairs:
-        common = {(r.task_id, r.seed) for r in first} & {(r.task_id, r.seed) for r in second}
-        mine, others = (
-            by_task([r for r in side if (r.task_id, r.seed) in common]) for side in (first, second)
-        )
-        return cls(mine, others)
-
-
 def _categories(results: Sequence[Result]) -> dict[str, CategoryShare]:
     shares: dict[str, CategoryShare] = {}
     for category in sorted({r.category for r in results}):
-        mine = [r.won for r in results if r.category == category]
-        shares[category] = CategoryShare(sum(mine), len(mine))
+        mine = [r for r in results if r.category == category]
+        shares[category] = CategoryShare(
+            sum(r.won for r in mine), len(mine), success_share(_won(by_task(mine)))
+        )
     return shares

@@ -6,6 +6,7 @@ import math
 
 from rich.table import Table
 
+from icd.benchmark.facts import price_text
 from icd.benchmark.statistics import Interval
 from icd.benchmark.summary import MethodSummary, RunSummary
 from icd.ledger import BreakEven
@@ -184,15 +185,10 @@ def headline(summary: RunSummary) -> list[str]:
 def _model(seat: dict[str, object] | None) -> str:
     if seat is None:
         return "none"
-    price = seat["price"]
     text = f"{seat['model']} ({seat['kind']})"
-    settings = seat["settings"]
+    price, settings = seat["price"], seat["settings"]
     if isinstance(price, dict) and price:
-        source = f"{price['source']}, {price['as_of']}".rstrip(", ")
-        text += (
-            f", ${price['input']:g} in / ${price['cached_input']:g} cached / ${price['output']:g} out "
-            f"per million tokens ({source}{'; ' + str(price['note']) if price['note'] else ''})"
-        )
+        text += f", {price_text(price)}"
     if isinstance(settings, dict) and "tokenizer" in settings:
         text += f", tokens counted by {settings['tokenizer']}"
     return text

@@ -65,6 +65,7 @@ def test_outcomes_tell_the_scenario(played: tuple[Workplace, str]) -> None:
 
 
 def test_the_table_shows_tgc_and_sgc(played: tuple[Workplace, str]) -> None:
+    from icd.benchmark.findings import findings
     from icd.benchmark.report import page
 
     where, run_id = played
@@ -78,7 +79,7 @@ def test_the_table_shows_tgc_and_sgc(played: tuple[Workplace, str]) -> None:
     assert by_name["unanimity(3)"]["SGC [95 %]"].startswith("0.00 [")
     assert [column.header for column in table(summary, 200).columns] == list(names)
     assert any("scenarios (2)" in line for line in notes(summary))
-    assert "SGC" in page([summary], where.store, datetime(2026, 1, 1, tzinfo=UTC))
+    assert "SGC" in page([findings(where.store, summary)], datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_the_same_run_again_asks_nobody(played: tuple[Workplace, str]) -> None:

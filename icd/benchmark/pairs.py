@@ -1,0 +1,94 @@
+"""Two methods on the tasks and seeds that both have finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from icd.benchmark.ablation import written
+from icd.benchmark.played import Result, by_task
+from icd.benchmark.statistics import Interval, mcnemar, mean_difference, paired_difference
+
+__all__ = ["PairedDifference", "Pairs", "differences"]
+
+REFERENCES = ("student", "in-context", "cascade", "teacher")
+"""What every other method is compared with; a method with changed settings, with its own base instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The episodes of two methods on the same tasks and seeds, by task."""
+
+    first: list[list[Result]]
+    second: list[list[Result]]
+
+    @classmethod
+    def of(cls, first: Sequence[Result], second: Sequence[Result]) -> Pairs:
+        """Return the episodes of both that have a like in the other."""
+        common = {(r.task_id, r.seed) for r in first} & {(r.task_id, r.seed) for r in second}
+        mine, others = (
+            by_task([r for r in side if (r.task_id, r.seed) in common]) for side in (first, second)
+        )
+        return cls(mine, others)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """A method minus another one, on the same tasks and seeds."""
+
+    first: str
+    second: str
+    tasks: int
+    success: Interval
+    p: float
+    """McNemar's exact test of equal success, two-sided; not corrected for the number of comparisons."""
+    only_first: int
+    """Episodes that only the first one won."""
+    only_second: int
+    cost: Interval
+    """Dollars an episode."""
+
+
+def differences(results: Mapping[str, Sequence[Result]]) -> tuple[PairedDifference, ...]:
+    """Return the differences that a report shows, in the order of the methods."""
+    found = []
+    names = list(results)
+    for position, name in enumerate(names):
+        method = written(name)
+        if method.changes:
+            others = [other for other in names if other == method.base]
+        else:
+            others = [
+                other
+                for other in names
+                if other in REFERENCES and (name not in REFERENCES or names.index(other) < position)
+            ]
+        found += [d for other in others if (d := _difference(name, other, results)) is not None]
+    return tuple(found)
+
+
+def _difference(first: str, second: str, results: Mapping[str, Sequence[Result]]) -> PairedDifference | None:
+    pairs = Pairs.of(results[first], results[second])
+    if not pairs.first:
+        return None
+    one, other = (
+        {(r.task_id, r.seed): r.won for group in side for r in group} for side in (pairs.first, pairs.second)
+    )
+    won_by_one, won_by_other = _won(pairs.first), _won(pairs.second)
+    return PairedDifference(
+        first,
+        second,
+        len(pairs.first),
+        paired_difference(won_by_one, won_by_other),
+        mcnemar(won_by_one, won_by_other),
+        sum(won and not other[key] for key, won in one.items()),
+        sum(won and not one[key] for key, won in other.items()),
+        mean_difference(
+            [[r.cost for r in group] for group in pairs.first],
+            [[r.cost for r in group] for group in pairs.second],
+        ),
+    )
+
+
+def _won(groups: Sequence[Sequence[Result]]) -> list[list[float]]:
+    return [[float(r.won) for r in group] for group in groups]
