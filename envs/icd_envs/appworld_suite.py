@@ -18,9 +18,7 @@ from icd_envs.base import Environment, Task
 from icd_envs.code_environment import MAX_STEPS, CodeEnvironment
 from icd_envs.errors import TaskNotFoundError
 from icd_envs.sampling import scenario_of, varied, whole_scenarios
-
-RESTRICTION = "made from AppWorld's tasks, which its authors ask not to be published in plain text"
-"""The mark of all that is made from a task of AppWorld."""
+from icd_envs.table import RESTRICTIONS
 
 
 class _Specs(BaseModel):
@@ -87,5 +85,5 @@ class AppWorldSuite:
             goal=told.instruction,
             category=NAME,
             instance=scenario_of(task_id),
-            restriction=RESTRICTION,
+            restriction=RESTRICTIONS[NAME],
         )

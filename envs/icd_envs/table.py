@@ -45,6 +45,12 @@ SUITES: Mapping[str, Callable[..., Suite]] = {
 """Every environment by its name."""
 
 
+RESTRICTIONS: Mapping[str, str] = {
+    "appworld": "made from AppWorld's tasks, which its authors ask not to be published in plain text",
+}
+"""Why nothing that is made from an environment's tasks may be published; the others have no such rule."""
+
+
 def suite(name: str, **options: Any) -> Suite:
     """Make the suite of an environment; `options` are those of its class. Raises `TaskNotFoundError`."""
     if name not in SUITES:

@@ -70,7 +70,7 @@ def prepare_collection(request: Request, place: Workplace) -> Experiment:
         Stage(
             make_world=lambda: suite.environment(conditions.max_steps),
             store=store,
-            keep=_judge(store, suite.test_splits),
+            keep=judged_for(store, suite.test_splits),
             kept=_index(memory),
         ),
         request.workers,
@@ -85,7 +85,9 @@ def _refuse_test_split(split: str, suite: Suite) -> None:
         )
 
 
-def _judge(store: Store, test_splits: Collection[str]) -> Callable[[Trajectory], Admission]:
+def judged_for(store: Store, test_splits: Collection[str]) -> Callable[[Trajectory], Admission]:
+    """Return what judges trajectories of an environment with these test splits, beside what the store holds."""
+
     def judge(trajectory: Trajectory) -> Admission:
         def is_known(content_hash: str) -> bool:
             rows = store.with_content(content_hash, tenant=trajectory.tenant)

@@ -110,6 +110,14 @@ class Tally:
     not_played: int = 0
     """Left out, after too many failures."""
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.done + other.done,
+            self.failed + other.failed,
+            self.done_before + other.done_before,
+            self.not_played + other.not_played,
+        )
+
 
 Executor: TypeAlias = Callable[[Sequence[Job], Stage, int], Awaitable[Tally]]
 """Plays the jobs that are not done yet, so many at a time: `play_all`, or a cluster."""
@@ -233,7 +241,7 @@ def trajectory_of(job: Job, episode: Episode, now: datetime) -> Trajectory:
         plan=episode.plan,
         steps=episode.steps,
         outcome=Outcome(episode.won, episode.score, "environment"),
-        provenance=Provenance(job.run_id, _producer(job), now),
+        provenance=Provenance(job.run_id, _producer(job), now, task.restriction),
     )
 
 

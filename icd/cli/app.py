@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from icd.cli import audit, collect, config, demo, env, keys, memory, models, report, serve, setup, tenants
+from icd.cli import (
+    audit,
+    collect,
+    config,
+    demo,
+    env,
+    exchange,
+    keys,
+    memory,
+    models,
+    report,
+    serve,
+    setup,
+    tenants,
+)
 from icd.cli import run as running
 from icd.cli.failures import INTERRUPTED, tell
 
@@ -27,6 +41,8 @@ app.command("run")(running.run)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)
 app.command("serve")(serve.serve)
+memory.app.command("export")(exchange.export)
+memory.app.command("import")(exchange.import_)
 app.add_typer(memory.app, name="memory")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")

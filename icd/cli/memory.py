@@ -64,7 +64,7 @@ def list_(
     from icd.cli.settings import open_store
 
     with open_store(config, store) as opened:
-        found = opened.trajectories(environment=env, status=_status(status), source=source)
+        found = opened.trajectories(environment=env, status=parse_status(status), source=source)
         rows = list(islice(found, limit))
     if json:
         write_json([_brief(trajectory) for trajectory in rows])
@@ -83,12 +83,15 @@ def show(
 ) -> None:
     """One trajectory, step by step."""
     from icd.cli.settings import open_store
+    from icd.exchange import marked, restriction_of
     from icd_memory.codec import trajectory_to_json
 
     with open_store(config, store) as opened:
         found, admission = opened.trajectory(id), opened.admission(id)
     if json:
-        write_json({"status": admission.status, "reason": admission.reason, **trajectory_to_json(found)})
+        write_json(
+            {"status": admission.status, "reason": admission.reason, **trajectory_to_json(marked(found))}
+        )
         return
     origin = found.provenance
     lines = [
@@ -97,6 +100,8 @@ def show(
         f"task: {found.goal} ({found.category}, {found.split})",
         f"plan: {found.plan}",
     ]
+    if restriction := restriction_of(found):
+        lines.insert(2, f"do not publish: {restriction}")
     for number, step in enumerate(found.steps):
         lines += [
             "",
@@ -245,7 +250,8 @@ def _memory(
         yield memory
 
 
-def _status(text: str) -> Status | None:
+def parse_status(text: str) -> Status | None:
+    """Return the status that an option names; None for all."""
     from typing import get_args
 
     from icd_memory.rows import Status

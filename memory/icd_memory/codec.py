@@ -28,6 +28,7 @@ def trajectory_to_json(trajectory: Trajectory) -> JsonObject:
             "source": provenance.source,
             "producer": provenance.producer,
             "created_at": provenance.created_at.isoformat(),
+            "restriction": provenance.restriction,
         },
         "notes": trajectory.notes,
         "steps": [

@@ -48,6 +48,8 @@ class Provenance:
     producer: str
     """The model or expert that acted."""
     created_at: datetime
+    restriction: str = ""
+    """Why it must not be published, for people; empty: it may be. It stays with the trajectory wherever it goes."""
 
 
 @dataclass(frozen=True, slots=True)

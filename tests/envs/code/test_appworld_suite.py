@@ -9,10 +9,10 @@ import pytest
 from published_double import make_double
 
 from icd.cli.app import run
-from icd_envs.appworld_suite import RESTRICTION, AppWorldSuite
+from icd_envs.appworld_suite import AppWorldSuite
 from icd_envs.base import Suite
 from icd_envs.errors import RemoteWorldError, SandboxError, TaskNotFoundError
-from icd_envs.table import suite
+from icd_envs.table import RESTRICTIONS, suite
 
 
 @pytest.fixture(scope="module", params=["0.1.3", "0.2.0"])
@@ -33,7 +33,7 @@ def test_its_tasks_are_grouped_by_scenario_and_marked(made: Suite) -> None:
     assert all(
         (task.environment, task.split, task.goal) == ("appworld", "train", "Finish.") for task in train
     )
-    assert all(task.restriction == RESTRICTION for task in (*train, *made.tasks("dev")))
+    assert all(task.restriction == RESTRICTIONS["appworld"] for task in (*train, *made.tasks("dev")))
     assert [task.id for task in made.tasks("train", 1, seed=3)] == [made.tasks("train", seed=3)[0].id]
 
 
