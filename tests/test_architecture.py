@@ -27,6 +27,7 @@ HEAVY = {
     "matplotlib",
     "jinja2",
     "psycopg",
+    "ray",
     "sentence_transformers",
     "textworld",
     "genai_prices",

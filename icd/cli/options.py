@@ -9,7 +9,11 @@ import typer
 
 _MODELS = "Models"
 _MEMORY = "Memory"
+_CLUSTER = "Several machines"
 
+Environment: TypeAlias = Annotated[
+    str, typer.Argument(help="household, alfworld, workspace or appworld.", metavar="ENV")
+]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write one JSON document to standard output, and nothing else to it.")
 ]
@@ -67,6 +71,18 @@ AppworldPython: TypeAlias = Annotated[
 AppworldRoot: TypeAlias = Annotated[
     Path | None, typer.Option(help="appworld only: the folder with its data; else what APPWORLD_ROOT names.")
 ]
-Engine: TypeAlias = Annotated[
+GameEngine: TypeAlias = Annotated[
     str | None, typer.Option(help="alfworld only: icd (ours) or textworld (the published one).")
+]
+Engine: TypeAlias = Annotated[
+    str,
+    typer.Option(help="Where episodes are played: local (this process) or ray.", rich_help_panel=_CLUSTER),
+]
+RayAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of a Ray cluster's head, auto (the one that this machine is in) or local; else RAY_ADDRESS, "
+        "else local: one of its own on this machine.",
+        rich_help_panel=_CLUSTER,
+    ),
 ]

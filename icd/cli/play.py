@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from icd.benchmark.experiment import Experiment
+from icd.benchmark.experiment import Experiment, Request
 from icd.benchmark.runner import Tally
 from icd.cli.display import Display
 from icd.cli.failures import BACKEND
 from icd.cli.output import say
-from icd.config import BackendSettings
+from icd.config import BackendSettings, Settings
 from icd.errors import ConfigurationError
 
 _REMOTE_WORKERS = 4
@@ -25,9 +26,8 @@ def play(experiment: Experiment, title: str) -> Tally:
     Raises:
         KeyboardInterrupt: it was interrupted; how to go on was said.
     """
-    totals = Counter(job.method for job in experiment.jobs)
     try:
-        with Display(title, dict(totals)) as display:
+        with Display(title, experiment.totals) as display:
             return asyncio.run(experiment.play(display.on_event))
     except KeyboardInterrupt:
         say("interrupted: what was played is kept, and the same command goes on from here")
@@ -50,7 +50,7 @@ def failures(tally: Tally) -> int:
 def suite_options(
     environment: str,
     games: Sequence[Path] | None = None,
-    engine: str | None = None,
+    game_engine: str | None = None,
     appworld_python: Path | None = None,
     appworld_root: Path | None = None,
     *,
@@ -63,7 +63,7 @@ def suite_options(
     """
     given: dict[str, tuple[str, object, tuple[str, ...]]] = {
         "--games": ("games", [str(path) for path in games or ()], ("alfworld",)),
-        "--engine": ("engine", engine, ("alfworld",)),
+        "--game-engine": ("engine", game_engine, ("alfworld",)),
         "--require-sandbox": ("require_sandbox", require_sandbox, ("workspace", "appworld")),
         "--appworld-python": ("python", appworld_python and str(appworld_python), ("appworld",)),
         "--appworld-root": ("root", appworld_root and str(appworld_root), ("appworld",)),
@@ -78,6 +78,29 @@ def suite_options(
     return chosen
 
 
-def default_workers(*models: BackendSettings) -> int:
-    """Return how many episodes are played at once: a model on this machine already uses all cores."""
+def on_engine(
+    experiment: Experiment, request: Request, settings: Settings, engine: str, address: str | None
+) -> Experiment:
+    """Return the experiment as it is played by an engine: local or ray, with the address of a cluster.
+
+    Raises:
+        ConfigurationError: there is no such engine, or Ray is not installed.
+    """
+    if engine == "local":
+        if address is not None:
+            raise ConfigurationError("--ray-address is for --engine ray")
+        return experiment
+    if engine != "ray":
+        raise ConfigurationError(
+            f"no engine {engine!r}: there are local and ray (those of alfworld's games: --game-engine)"
+        )
+    from icd.benchmark.engine_ray import RayEngine
+
+    return replace(experiment, executor=RayEngine(experiment, request, settings, address))
+
+
+def default_workers(*models: BackendSettings, engine: str = "local") -> int:
+    """Return how many episodes are played at once: a model here already uses all cores; 0: a cluster knows itself."""
+    if engine == "ray":
+        return 0
     return _REMOTE_WORKERS if models and all(model.kind in ("openai", "expert") for model in models) else 1

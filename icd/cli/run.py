@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    environment: Annotated[
-        str, typer.Argument(help="household, alfworld, workspace or appworld.", metavar="ENV")
-    ],
+    environment: options.Environment,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to play.")] = 20,
     policy: Annotated[
         str | None,
@@ -42,10 +40,12 @@ def run(
     seed: options.Seed = None,
     workers: options.Workers = None,
     budget: options.Budget = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
     games: options.Games = None,
-    engine: options.Engine = None,
+    game_engine: options.GameEngine = None,
     require_sandbox: options.RequireSandbox = False,
     appworld_python: options.AppworldPython = None,
     appworld_root: options.AppworldRoot = None,
@@ -73,30 +73,32 @@ def run(
         memory__embedder=embedder,
     )
     places = appworld_python, appworld_root
-    chosen = suite_options(environment, games, engine, *places, require_sandbox=require_sandbox)
+    chosen = suite_options(environment, games, game_engine, *places, require_sandbox=require_sandbox)
     request = Request(
         environment,
         episodes,
         split or "",
         methods=_names(methods),
         repeats=repeats,
-        workers=workers or default_workers(settings.student, settings.teacher),
+        workers=workers or default_workers(settings.student, settings.teacher, engine=engine),
         fresh=fresh,
         options=chosen,
         command=typed_command(),
     )
-    return _play(request, settings, html, json)
+    return _play(request, settings, (engine, ray_address), html, json)
 
 
-def _play(request: Request, settings: Settings, html: Path | None, as_json: bool) -> int:
+def _play(
+    request: Request, settings: Settings, engine: tuple[str, str | None], html: Path | None, as_json: bool
+) -> int:
     from icd.benchmark.compare import prepare_comparison
     from icd.benchmark.experiment import Workplace
     from icd.benchmark.summary import summarise
-    from icd.cli.play import failures, play
+    from icd.cli.play import failures, on_engine, play
 
     place = Workplace(settings, request.environment, request.options)
     try:
-        experiment = prepare_comparison(request, place)
+        experiment = on_engine(prepare_comparison(request, place), request, settings, *engine)
         code = failures(play(experiment, f"{request.environment}: {experiment.run_id}"))
         show(summarise(place.store, experiment.run_id), place.store, html, as_json)
         return code
