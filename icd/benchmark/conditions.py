@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from icd.benchmark.methods import MethodDefaults
-from icd.cascade import Guards, parse_policy
-from icd.runtime import RuntimeSettings
+from icd.benchmark.methods import Details, MethodDefaults
+from icd.cascade import Guards, Policy, parse_policy
+from icd.prompting import PromptSettings
+from icd.runtime_settings import RuntimeSettings
 from icd_memory.rows import JsonObject, RunRow
 from icd_memory.store import Store
 
@@ -60,12 +61,13 @@ class Conditions:
     def to_json(self) -> JsonObject:
         """Return plain JSON data."""
         data = asdict(self)
+        data["runtime"] = _runtime_facts(self.runtime)
         for name in ("policy", "guards", "k"):
             del data["runtime"][name]
         data["defaults"] = {
             "k": self.defaults.k,
             "cascade": str(self.defaults.cascade),
-            "guards": self.defaults.guards._asdict(),
+            "guards": _guard_facts(self.defaults.guards),
         }
         plain: JsonObject = json.loads(json.dumps(data, default=str))
         return plain
@@ -89,12 +91,46 @@ class CollectionConditions:
 
     def to_json(self) -> JsonObject:
         """Return plain JSON data."""
-        plain: JsonObject = json.loads(json.dumps({"kind": "collection", **asdict(self)}, default=str))
+        data = {"kind": "collection", **asdict(self), "runtime": _runtime_facts(self.runtime)}
+        plain: JsonObject = json.loads(json.dumps(data, default=str))
         return plain
 
     def run_id(self) -> str:
         """Return the id that these conditions give a collection."""
         return f"collect-{self.environment}-{self.split}-{digest(self.to_json())}"
+
+
+def _runtime_facts(runtime: RuntimeSettings) -> JsonObject:
+    """Return how steps are decided; settings that came later are left out where they change nothing, so that older
+    runs and collections keep their ids."""
+    usual = RuntimeSettings()
+    facts = _known_facts(asdict(runtime), asdict(usual), _RUNTIME)
+    for place in ("student_prompt", "teacher_prompt"):
+        facts[place] = _known_facts(facts[place], asdict(PromptSettings()), _PROMPT)
+    policy, no_policy = asdict(runtime.policy), asdict(Policy("student"))
+    facts["policy"] = _known_facts(policy, no_policy, _POLICY)
+    facts["guards"] = list(_guard_facts(runtime.guards).values())
+    return facts
+
+
+def _guard_facts(guards: Guards) -> JsonObject:
+    return _known_facts(guards._asdict(), Guards()._asdict(), _GUARDS)
+
+
+def _known_facts(facts: JsonObject, usual: JsonObject, first: frozenset[str]) -> JsonObject:
+    return {name: value for name, value in facts.items() if name in first or value != usual[name]}
+
+
+_RUNTIME = frozenset({
+    "policy", "guards", "k", "plan_k", "student_prompt", "teacher_prompt", "temperature", "max_tokens", "max_code_tokens",
+    "constrain", "avoid_repeats", "fall_back_to_student",
+})  # fmt: skip
+_PROMPT = frozenset({
+    "placement", "history_steps", "excerpt_before", "excerpt_after", "adapt_names", "show_actions", "reasoning",
+})  # fmt: skip
+_POLICY = frozenset({"name", "n", "threshold", "p"})
+_GUARDS = frozenset({"validity", "progress", "support"})
+"""What the first version's ids were made from."""
 
 
 def digest(data: JsonObject) -> str:
@@ -105,8 +141,16 @@ def digest(data: JsonObject) -> str:
 
 def method_defaults(conditions: JsonObject) -> MethodDefaults:
     """Return what stored conditions fixed for the methods."""
-    stored = conditions["defaults"]
-    return MethodDefaults(stored["k"], parse_policy(stored["cascade"]), Guards(**stored["guards"]))
+    stored, runtime = conditions["defaults"], dict(conditions["runtime"])
+    for place in ("student_prompt", "teacher_prompt"):
+        runtime[place] = PromptSettings(**runtime[place])
+    return MethodDefaults(
+        stored["k"],
+        parse_policy(stored["cascade"]),
+        Guards(**stored["guards"]),
+        Details.of(RuntimeSettings(**runtime), conditions.get("embedder", "")),
+        conditions.get("demonstrations"),
+    )
 
 
 def fingerprint(store: Store, environment: str) -> tuple[int, str, tuple[str, ...]]:

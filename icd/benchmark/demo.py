@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from icd.benchmark.methods import STANDARD
+from icd.benchmark.methods import MAIN
 from icd.config import Settings
 
 ENVIRONMENT: Final = "household"
-METHODS: Final = STANDARD
+METHODS: Final = MAIN
 STUDENT: Final = "smollm2-135m"
 EMBEDDER: Final = "hashing"
 """Needs no weights, and on the structure of situations it finds better excerpts than MiniLM (docs/log.md)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,12 +12,14 @@ from icd import assembly
 from icd.assembly import Models
 from icd.benchmark.conditions import Seat
 from icd.benchmark.locks import alone
+from icd.benchmark.method_notation import Varied
 from icd.benchmark.runner import Event, Executor, Job, Stage, Tally, play_all
 from icd.config import BackendSettings, Settings
 from icd.errors import ConfigurationError, PriceUnknownError
 from icd.ledger import Budget
 from icd.prices import PriceTable
-from icd_envs.base import Suite
+from icd.runtime import Runtime
+from icd_envs.base import Suite, Task
 from icd_envs.table import suite
 from icd_memory.embedding import Embedder
 from icd_memory.retrieval import Memory
@@ -34,7 +37,11 @@ class Request:
     split: str = ""
     """Empty: the environment's last one for comparisons, its first one for collections."""
     methods: tuple[str, ...] = ()
-    """Standard names or policies; empty: the policy of the settings."""
+    """Standard names or policies, with changed settings in brackets; empty: one policy."""
+    varied: tuple[Varied, ...] = ()
+    """Settings whose values each make a method of every student method named."""
+    policy: str = ""
+    """Where no methods are named: the policy, with changed settings in brackets; empty: that of the settings."""
     repeats: int = 1
     workers: int = 1
     fresh: bool = False
@@ -95,6 +102,22 @@ class Workplace:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Episodes of a method that can be made only when the other methods have played."""
+
+    method: str
+    episodes: Sequence[tuple[Task, int]]
+    """Tasks and seeds."""
+    runtime: Callable[[], Runtime]
+    """Raises `ConfigurationError` where too little is played yet."""
+
+    def jobs(self, run_id: str) -> list[Job]:
+        """Return the episodes. Raises `ConfigurationError` where too little is played yet."""
+        runtime = self.runtime()
+        return [Job(run_id, self.method, task, seed, runtime) for task, seed in self.episodes]
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """A run that is ready to be played, or to be gone on with."""
 
@@ -107,6 +130,14 @@ class Experiment:
     workers: int
     executor: Executor = play_all
     """Where the episodes are played."""
+    later: Later | None = None
+    """What is played after `jobs`."""
+
+    @property
+    def totals(self) -> Counter[str]:
+        """The number of episodes by method."""
+        after = {self.later.method: len(self.later.episodes)} if self.later else {}
+        return Counter(job.method for job in self.jobs) + Counter(after)
 
     async def play(self, on_event: Callable[[Event], None] = lambda event: None) -> Tally:
         """Play what is missing; see `icd.benchmark.runner.play_all`.
@@ -119,9 +150,23 @@ class Experiment:
             with alone(store, self.run_id):
                 store.add_run(RunRow(self.run_id, self.config, self.stage.now()))
                 store.set_note(f"command {self.run_id}", self.config["about"]["command"])
-                return await self.executor(self.jobs, replace(self.stage, on_event=on_event), self.workers)
+                return await self._play(replace(self.stage, on_event=on_event))
         finally:
             await self.models.close()
+
+    async def _play(self, stage: Stage) -> Tally:
+        tally = await self.executor(self.jobs, stage, self.workers)
+        if self.later is None:
+            return tally
+        try:
+            jobs = [] if tally.not_played else self.later.jobs(self.run_id)
+        except ConfigurationError:
+            if not tally.failed:
+                raise
+            jobs = []
+        if not jobs:
+            return replace(tally, not_played=tally.not_played + len(self.later.episodes))
+        return tally + await self.executor(jobs, stage, self.workers)
 
 
 def seat(settings: BackendSettings, prices: PriceTable, tokenizer: str = "") -> Seat:
