@@ -73,10 +73,15 @@ def _step(row: EpisodeRow, outcome: JsonObject, decision: DecisionRow, steps: in
 
 
 def _matches(body: JsonObject, choice: str | None, *, code: bool) -> bool | None:
-    """Return whether the student's choice is what the teacher did, or would have done; None where it was not asked."""
-    if not body["samples"] or body["acted_by"] != "teacher":
+    """Return whether the action that the student would do is the one of the teacher; None where it was not asked."""
+    key_of = action_key if code else text_key
+    shadow = body.get("shadow")
+    if (shadow is None and body["acted_by"] != "teacher") or not body["samples"]:
         return None
-    return choice is not None and choice == (action_key if code else text_key)(body["action"])
+    teachers = key_of((shadow or body)["action"])
+    # The first sample of a group is what is done; under agreement by intent its key may be another one's.
+    mine = next((sample["action"] for sample in body["samples"] if sample["key"] == choice), None)
+    return choice is not None and mine is not None and key_of(mine) == teachers
 
 
 def decile(step: PlayedStep) -> int:
