@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from icd.benchmark.conditions import method_defaults
-from icd.benchmark.methods import STANDARD, Method, find_method
+from icd.benchmark.methods import STANDARD, Method, recorded_method
 from icd.benchmark.pairs import Pairs
 from icd.benchmark.played import Result, Tokens, by_task, results_by_method
 from icd.benchmark.statistics import (
@@ -159,7 +159,7 @@ def summarise(store: Store, run_id: str) -> RunSummary:
     defaults = method_defaults(conditions)
     methods = tuple(
         _summary(
-            find_method(name, defaults),
+            recorded_method(name, defaults),
             results,
             Counter(r.status for r in rows if r.method == name),
             collection,
