@@ -132,7 +132,8 @@ def introduction(task: CodeTask) -> str:
         f"Apps:\n{apps}\n\n"
         "Call them as `apis.<app>.<api>(name=value)`; `apis.api_docs` tells which APIs an app has and what they take. "
         "Variables stay from one block to the next, and you see only what a block prints. When the task is done call "
-        "`apis.supervisor.complete_task()`, with `answer=...` if the task asks a question: that ends it."
+        "`apis.supervisor.complete_task()`: that ends it. Give it `answer=...` if the task asks a question; if it asks "
+        "none, the answer stays null."
     )
 
 

@@ -213,10 +213,24 @@ def _freeze(now: real_datetime.datetime) -> None:
         def today(cls) -> Any:
             return cls.now()
 
-    seconds = now.replace(tzinfo=real_datetime.UTC).timestamp()
     real_datetime.date, real_datetime.datetime = date, datetime  # type: ignore[misc]
+    # The machine's own time zone must not shift it.
+    os.environ["TZ"] = "UTC0"
+    time.tzset()
+    _stop_clock(now.replace(tzinfo=real_datetime.UTC).timestamp())
+
+
+def _stop_clock(seconds: float) -> None:
+    """Make the time module's present stay at `seconds` since 1970; a time that is given is converted as ever."""
+    local, utc, written, formatted = time.localtime, time.gmtime, time.asctime, time.strftime
+    present = local(seconds)
     time.time = lambda: seconds
-    time.time_ns = lambda: int(seconds * 1e9)
+    time.time_ns = lambda: int(seconds) * 10**9
+    time.localtime = lambda secs=None, /: local(seconds if secs is None else secs)
+    time.gmtime = lambda secs=None, /: utc(seconds if secs is None else secs)
+    time.ctime = lambda secs=None, /: written(local(seconds if secs is None else secs))
+    time.asctime = lambda moment=present, /: written(moment)
+    time.strftime = lambda text, moment=present, /: formatted(text, moment)
 
 
 def _lines(error: BaseException) -> Iterator[str]:

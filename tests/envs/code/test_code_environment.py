@@ -95,6 +95,7 @@ def test_the_first_observation_tells_all_that_is_needed() -> None:
     for part in ("Add the two numbers.", "Ada Berg", "ada@example.com", "02 March 2026", "- sums: adds"):
         assert part in result.observation
     assert "complete_task" in result.observation
+    assert "if it asks none, the answer stays null" in result.observation
 
 
 def test_the_expert_solves_the_task_with_its_reasons() -> None:

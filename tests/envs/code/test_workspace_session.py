@@ -90,6 +90,37 @@ def test_it_is_the_worlds_day_in_the_code(session: WorkspaceSession) -> None:
     assert session.execute(code) == "True True True\n"
 
 
+@pytest.mark.parametrize(
+    "present",
+    [
+        "datetime.datetime.now()",
+        "datetime.datetime.today()",
+        "datetime.datetime.utcnow()",
+        "datetime.datetime.now(datetime.UTC)",
+        "datetime.datetime.now().astimezone()",
+        "datetime.datetime.fromtimestamp(time.time())",
+        "datetime.datetime.fromtimestamp(time.time_ns() // 10**9, datetime.UTC)",
+        "datetime.datetime.fromtimestamp(time.mktime(time.localtime()))",
+        "datetime.datetime(*time.localtime()[:6])",
+        "datetime.datetime(*time.gmtime()[:6])",
+        "datetime.datetime(*time.gmtime(None)[:6])",
+        "datetime.datetime.strptime(time.strftime('%Y-%m-%d %H:%M:%S'), '%Y-%m-%d %H:%M:%S')",
+        "datetime.datetime.strptime(time.ctime(), '%a %b %d %H:%M:%S %Y')",
+        "datetime.datetime.strptime(time.asctime(), '%a %b %d %H:%M:%S %Y')",
+        "datetime.datetime.combine(datetime.date.today(), datetime.datetime.now().time())",
+    ],
+)
+def test_every_clock_tells_the_frozen_present(session: WorkspaceSession, present: str) -> None:
+    told = session.execute(f"import datetime, time\nprint(format({present}, '%Y-%m-%d %H:%M:%S'))")
+    assert told == f"{session.task.date:%Y-%m-%d %H:%M:%S}\n"
+
+
+def test_other_times_are_converted_as_ever(session: WorkspaceSession) -> None:
+    shown = "time.strftime('%d %B %Y', time.gmtime(0)), time.ctime(86400), time.localtime(3600).tm_hour"
+    code = f"import time\nprint({shown})"
+    assert session.execute(code) == "01 January 1970 Fri Jan  2 00:00:00 1970 1\n"
+
+
 def test_threads_of_the_code_may_call_apis(session: WorkspaceSession) -> None:
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"
