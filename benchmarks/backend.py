@@ -44,12 +44,13 @@ _ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(_ROOT / "benchmarks")]
 
 from backend_load import Load, Measured  # noqa: E402
-from backend_peers import Contestant, PeerMissingError, installed, ours, peers  # noqa: E402
+from backend_peers import Contestant, installed, ours, peers  # noqa: E402
 from backend_process import Server, ServerFailedError, cpu_seconds, get  # noqa: E402
 from backend_report import LEVELS, Record, Sample, figures, percentile, ratio, table  # noqa: E402
 from backend_requests import conversation  # noqa: E402
 from backend_store import store_with  # noqa: E402
 from common import Figures, emit  # noqa: E402
+from peer_environment import CACHE, PeerMissingError  # noqa: E402
 from step_texts import played  # noqa: E402
 
 from icd.assembly import make_embedder  # noqa: E402
@@ -374,7 +375,7 @@ def main() -> None:
     parser.add_argument(
         "--peers-dir",
         type=Path,
-        default=Path.home() / ".cache" / "icd-benchmarks",
+        default=CACHE,
         help="where the peers' environments and the prepared store are kept",
     )
     parser.add_argument("--no-install", dest="install", action="store_false", help="install no peer")

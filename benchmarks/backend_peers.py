@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import venv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from backend_process import Launch, free_port
+from peer_environment import environment_python
 
 from icd.models import models_folder
 
@@ -40,31 +40,14 @@ class Contestant:
     """The SQLite file in its folder whose table ``decisions`` has a row for each answer; empty: none of ours."""
 
 
-class PeerMissingError(Exception):
-    """A peer cannot be installed; the message says why."""
-
-
 def installed(contestant: Contestant, folder: Path, install: bool) -> None:
     """Make the environment of a peer in `folder`, unless it is there.
 
     Raises:
         PeerMissingError: it is not there and cannot be made.
     """
-    if not contestant.package:
-        return
-    home = folder / contestant.name
-    mark = home / "installed.txt"
-    if mark.exists() and mark.read_text() == contestant.package:
-        return
-    if not install:
-        raise PeerMissingError("not installed")
-    venv.create(home, with_pip=True, clear=True)
-    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-    done = subprocess.run([*pip, contestant.package], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or ["pip failed"]
-        raise PeerMissingError(f"{contestant.package} does not install: {last[0][:200]}")
-    mark.write_text(contestant.package)
+    if contestant.package:
+        environment_python(folder / contestant.name, [contestant.package], install)
 
 
 def ours(name: str, does: str, config: str, store: Callable[[], Path] | None = None) -> Contestant:

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from common import emit, interval
-from retrieval_peers import chroma_peers, numpy_peer
+from retrieval_plain import chroma_peers, numpy_peer
 from step_texts import played, renamed
 
 from icd_memory.embedding import CachedEmbedder, Embedder, HashingEmbedder, normalised
