@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -100,6 +101,19 @@ class LocalBackend:
         Raises:
             BackendRefusedError: llama.cpp cannot do what the request asks for.
         """
+        if request.n <= self._slots:
+            return await self._complete(request)
+        first = await self._complete(replace(request, n=self._slots))
+        seed = None if request.seed is None else request.seed + self._slots
+        rest = await self.complete(replace(request, n=request.n - self._slots, seed=seed))
+        # The prompt is still in the cache: it counts once.
+        usage = replace(first.usage, output_tokens=first.usage.output_tokens + rest.usage.output_tokens)
+        return ChatResponse(
+            first.completions + rest.completions, usage, self.model, first.seconds + rest.seconds
+        )
+
+    async def _complete(self, request: ChatRequest) -> ChatResponse:
+        """Answer with no more samples than are computed at once: llama.cpp refuses more."""
         server = await self._ready()
         started = time.perf_counter()
         reply = await asyncio.to_thread(self._ask, server, self._body(request))
@@ -120,9 +134,10 @@ class LocalBackend:
         )
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta | ChatResponse, None]:
-        """Answer piece by piece; see `icd.backends.base.StreamingBackend.stream`. A transcript comes in one piece."""
+        """Answer piece by piece; see `icd.backends.base.StreamingBackend.stream`. A transcript comes in one piece,
+        and so do more samples than are computed at once."""
         body = self._body(request)
-        if "prompt" in body:
+        if "prompt" in body or request.n > self._slots:
             response = await self.complete(request)
             for index, completion in enumerate(response.completions):
                 yield Delta(completion.text, index=index)
