@@ -35,7 +35,7 @@ class PlayedRun:
         return self.store.episodes(self.run_id)
 
     @cached_property
-    def results(self) -> Mapping[str, Sequence[Result]]:
+    def results(self) -> Mapping[str, list[Result]]:
         """The finished episodes by method."""
         return results_by_method(self.episodes, self.store.ledger(self.run_id), self.conditions)
 

@@ -7,24 +7,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from icd.benchmark.conditions import Conditions, Seat
+from icd.benchmark.methods import MethodDefaults
+from icd.runtime import RuntimeSettings
 from icd_memory.rows import DecisionRow, EpisodeRow, LedgerRow, RunRow
 from icd_memory.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CONDITIONS: dict[str, Any] = {
-    "environment": "household",
-    "options": {},
-    "split": "test",
-    "max_steps": 10,
-    "student": {"kind": "openai", "model": "small", "settings": {}, "price": {}},
-    "teacher": {"kind": "openai", "model": "large", "settings": {}, "price": {}},
-    "runtime": {"temperature": 0.1},
-    "memory": "abc",
-    "embedder": "hashing",
-    "defaults": {"k": 6, "cascade": "unanimity(3)", "guards": {}},
-    "sources": [],
-    "demonstrations": 0,
-}
+CONDITIONS: dict[str, Any] = Conditions(
+    environment="household",
+    options={},
+    split="test",
+    max_steps=10,
+    seed=0,
+    student=Seat("openai", "small", {}, {}),
+    teacher=Seat("openai", "large", {}, {}),
+    runtime=RuntimeSettings(),
+    defaults=MethodDefaults(),
+    embedder="hashing",
+    memory="abc",
+).to_json()
 
 
 @dataclass(frozen=True)
