@@ -1,29 +1,22 @@
-"""Methods that differ in one setting: what they are called, and which of them belong together."""
+"""Methods that differ in nothing but one setting, whatever they are called."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from icd.benchmark.statistics import Interval
 
-__all__ = ["Ablation", "AblationPoint", "Figures", "Written", "ablations", "written"]
+__all__ = ["Ablation", "AblationPoint", "Arm", "ablations"]
 
 
-class Written(NamedTuple):
-    """A method's name taken apart: ``cascade[k=1;temperature=0.7]``."""
+class Arm(NamedTuple):
+    """A method as an ablation sees it."""
 
-    base: str
-    changes: Mapping[str, str]
-    """Changed settings by name; none: the method as it is."""
-
-
-class Figures(NamedTuple):
-    """What an ablation shows of a method."""
-
+    settings: Mapping[str, str]
+    """All that it decides by."""
     success: Interval
     cost: Interval
     """Dollars an episode."""
@@ -38,7 +31,7 @@ class AblationPoint:
     success: Interval
     cost: Interval
     unchanged: bool
-    """The method as the run's settings have it."""
+    """The value is the run's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,7 @@ class Ablation:
     """Methods that differ in nothing but one setting, in the order of its values."""
 
     base: str
-    """With the other changes that all of them share."""
+    """The one with the run's own value, else the first."""
     setting: str
     points: tuple[AblationPoint, ...]
 
@@ -56,50 +49,42 @@ class Ablation:
         return all(_number(point.value) is not None for point in self.points)
 
 
-def written(name: str) -> Written:
-    """Take a method's name apart."""
-    match = re.fullmatch(r"(.+)\[(.*)\]", name)
-    if match is None:
-        return Written(name, {})
-    pairs = (part.partition("=") for part in match[2].split(";"))
-    return Written(match[1], {key.strip(): value.strip() for key, _, value in pairs})
-
-
 def ablations(
-    methods: Mapping[str, Figures], unchanged: Mapping[str, Mapping[str, str]]
+    arms: Mapping[str, Arm], run: Mapping[str, str], standard: Collection[str]
 ) -> tuple[Ablation, ...]:
-    """Return every setting of which a run has at least two values, all else equal.
+    """Return every setting of which there are several values, all else equal.
 
     Args:
-        methods: the figures by name.
-        unchanged: what a method's settings are without brackets, by method, as far as that is known.
+        arms: the methods by name, all with the same names of settings.
+        run: the settings as the run has them.
+        standard: methods that are compared anyhow: they alone make no ablation.
     """
-    families: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    for name in methods:
-        base, changes = written(name)
-        for setting, value in changes.items():
-            shared = {key: v for key, v in changes.items() if key != setting}
-            families[_written(base, shared), setting][name] = value
-    found = []
-    for (base, setting), members in families.items():
-        if base in methods:
-            members[base] = unchanged.get(written(base).base, {}).get(setting, "as set")
-        if len(members) > 1:
-            found.append(Ablation(base, setting, _points(members, methods, base)))
-    return tuple(found)
+    families: dict[tuple[str, frozenset[tuple[str, str]]], list[str]] = defaultdict(list)
+    for name, arm in arms.items():
+        for setting in run:
+            others = frozenset(item for item in arm.settings.items() if item[0] != setting)
+            families[setting, others].append(name)
+    return tuple(
+        _ablation(setting, {name: arms[name] for name in members}, run[setting])
+        for (setting, _), members in families.items()
+        if len(members) > 1 and not all(name in standard for name in members)
+    )
 
 
-def _points(
-    members: Mapping[str, str], methods: Mapping[str, Figures], base: str
-) -> tuple[AblationPoint, ...]:
-    order = sorted(members, key=lambda name: _place(members[name]))
-    return tuple(AblationPoint(name, members[name], *methods[name], name == base) for name in order)
-
-
-def _written(base: str, changes: Mapping[str, str]) -> str:
-    if not changes:
-        return base
-    return f"{base}[{';'.join(f'{key}={value}' for key, value in changes.items())}]"
+def _ablation(setting: str, arms: Mapping[str, Arm], unchanged: str) -> Ablation:
+    order = sorted(arms, key=lambda name: _place(arms[name].settings[setting]))
+    points = [
+        AblationPoint(
+            name,
+            arms[name].settings[setting],
+            arms[name].success,
+            arms[name].cost,
+            arms[name].settings[setting] == unchanged,
+        )
+        for name in order
+    ]
+    base = next((point.method for point in points if point.unchanged), points[0].method)
+    return Ablation(base, setting, tuple(points))
 
 
 def _place(value: str) -> tuple[bool, float, str]:
@@ -112,8 +97,3 @@ def _number(value: str) -> float | None:
         return float(value)
     except ValueError:
         return None
-
-
-def numbers(ablation: Ablation) -> Sequence[float]:
-    """Return the values of a numeric ablation."""
-    return [float(point.value) for point in ablation.points]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from icd.benchmark.ablation import written
 from icd.benchmark.played import Result, by_task
 from icd.benchmark.statistics import Interval, mcnemar, mean_difference, paired_difference
 
@@ -54,9 +53,9 @@ def differences(results: Mapping[str, Sequence[Result]]) -> tuple[PairedDifferen
     found = []
     names = list(results)
     for position, name in enumerate(names):
-        method = written(name)
-        if method.changes:
-            others = [other for other in names if other == method.base]
+        head, changed, _ = name.partition("[")
+        if changed:
+            others = [other for other in names if other == head]
         else:
             others = [
                 other

@@ -25,7 +25,7 @@ def write_page(summaries: Sequence[RunSummary], store: Store, path: Path) -> Non
         MissingExtraError: the extra ``report`` is not installed.
         OSError: it cannot be written.
     """
-    write_whole(page([findings(store, summary) for summary in summaries], datetime.now(UTC)), path)
+    write_whole(page([findings(store, summary.run_id) for summary in summaries], datetime.now(UTC)), path)
 
 
 def write_whole(text: str, path: Path) -> None:

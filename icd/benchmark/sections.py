@@ -52,7 +52,7 @@ def parts(found: Findings) -> Iterator[Part]:
     """Return the parts for which the run has data."""
     summary = found.summary
     played = [method for method in summary.methods if method.episodes]
-    yield Part("methods", "Methods", sheets=(sheets.method_sheet(summary),), points=tuple(headline(summary)))
+    yield _methods(found)
     if played:
         yield _pareto(found)
     if amortised(summary):
@@ -81,6 +81,18 @@ def parts(found: Findings) -> Iterator[Part]:
     if played:
         yield _caching(found)
     yield Part("reading", "How to read this", points=tuple(notes(summary)))
+
+
+def _methods(found: Findings) -> Part:
+    derived = ", ".join(method.method.name for method in found.summary.methods if method.derived)
+    said = f"Not played, but chosen for each task from the episodes of others: {derived}."
+    return Part(
+        "methods",
+        "Methods",
+        (said,) if derived else (),
+        sheets=(sheets.method_sheet(found.summary),),
+        points=tuple(headline(found.summary)),
+    )
 
 
 def _pareto(found: Findings) -> Part:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from icd.benchmark.conditions import method_defaults
+from icd.benchmark.derived import derived_method
 from icd.benchmark.methods import STANDARD, Method, recorded_method
 from icd.benchmark.pairs import Pairs
-from icd.benchmark.played import Result, Tokens, by_task, results_by_method
+from icd.benchmark.played import Result, Tokens, by_task
+from icd.benchmark.played_run import PlayedRun
 from icd.benchmark.statistics import (
     Interval,
     clustered_share,
@@ -39,8 +41,9 @@ __all__ = [
     "Tokens",
     "collected",
     "goal_completion",
-    "results_of",
+    "open_run",
     "summarise",
+    "summarise_run",
 ]
 
 
@@ -107,6 +110,8 @@ class MethodSummary:
     by_category: Mapping[str, CategoryShare] = field(default_factory=dict)
     goals: GoalCompletion | None = None
     """None where the environment is no code world."""
+    derived: bool = False
+    """Not played: it chooses between the episodes of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ class RunSummary:
     conditions: JsonObject
     collection: CollectionSummary
     methods: tuple[MethodSummary, ...]
-    """The standard ones first, in their order."""
+    """The standard ones first, in their order; the derived ones last."""
 
     def of(self, name: str) -> MethodSummary | None:
         """Return a method's summary, None if it took no part."""
@@ -138,6 +143,15 @@ class RunSummary:
 
 def summarise(store: Store, run_id: str) -> RunSummary:
     """Return what a run shows so far.
+
+    Raises:
+        ConfigurationError: the store has no such run, or it is a collection.
+    """
+    return summarise_run(open_run(store, run_id))
+
+
+def open_run(store: Store, run_id: str) -> PlayedRun:
+    """Return a run with its episodes.
 
     Raises:
         ConfigurationError: the store has no such run, or it is a collection.
@@ -152,26 +166,29 @@ def summarise(store: Store, run_id: str) -> RunSummary:
         raise ConfigurationError(
             f"{run_id!r} is a collection of demonstrations, which has no methods to compare"
         )
-    rows = store.episodes(run_id)
-    results = results_by_method(rows, store.ledger(run_id), conditions)
-    collection = collected(store, conditions["sources"], conditions["demonstrations"])
-    names = sorted({row.method for row in rows}, key=_place)
-    defaults = method_defaults(conditions)
-    methods = tuple(
-        _summary(
-            recorded_method(name, defaults),
-            results,
-            Counter(r.status for r in rows if r.method == name),
-            collection,
-        )
-        for name in names
+    return PlayedRun(store, run_id, conditions)
+
+
+def summarise_run(run: PlayedRun, derived: Mapping[str, Sequence[Result]] | None = None) -> RunSummary:
+    """Return what a run shows, with the episodes of derived methods (`icd.benchmark.derived`) after the played ones."""
+    derived = derived or {}
+    results = {**run.results, **derived}
+    collection = collected(run.store, run.conditions["sources"], run.conditions["demonstrations"])
+    defaults = method_defaults(run.conditions)
+    methods = [
+        recorded_method(name, defaults) for name in sorted({row.method for row in run.episodes}, key=_place)
+    ]
+    methods += [derived_method(name, defaults) for name in derived]
+    statuses = Counter((row.method, row.status) for row in run.episodes)
+    return RunSummary(
+        run.run_id,
+        run.conditions,
+        collection,
+        tuple(
+            replace(_summary(method, results, statuses, collection), derived=method.name in derived)
+            for method in methods
+        ),
     )
-    return RunSummary(run_id, conditions, collection, methods)
-
-
-def results_of(store: Store, run_id: str, conditions: JsonObject) -> dict[str, list[Result]]:
-    """Return a run's finished episodes by method."""
-    return results_by_method(store.episodes(run_id), store.ledger(run_id), conditions)
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -193,7 +210,7 @@ def collected(store: Store, sources: Sequence[str], demonstrations: int) -> Coll
 def _summary(
     method: Method,
     results: Mapping[str, Sequence[Result]],
-    statuses: Mapping[EpisodeStatus, int],
+    statuses: Mapping[tuple[str, EpisodeStatus], int],
     collection: CollectionSummary,
 ) -> MethodSummary:
     own = results.get(method.name, [])
@@ -204,8 +221,8 @@ def _summary(
         method=method,
         episodes=len(own),
         tasks=len(groups),
-        failed=statuses.get("failed", 0),
-        unfinished=statuses.get("running", 0),
+        failed=statuses.get((method.name, "failed"), 0),
+        unfinished=statuses.get((method.name, "running"), 0),
         success=success_share(_won(groups)),
         steps=steps / count,
         escalation=sum(r.teacher_steps for r in own) / max(steps, 1),
@@ -251,7 +268,7 @@ def _comparison(
             relative_cost = ratio(_costs(teacher.first), _costs(teacher.second))
         if any(r.won for group in teacher.second for r in group):
             relative_success = ratio(_won(teacher.first), _won(teacher.second))
-        if method.k and method.name != "teacher" and relative_cost is not None:
+        if method.k and collection.demonstrations and method.name != "teacher" and relative_cost is not None:
             saving = break_even(collection.cost, _flat(teacher.second), _flat(teacher.first))
     return Comparison(relative_cost, relative_success, difference, saving)
 

@@ -69,13 +69,12 @@ def _open(config: Path | None, places: Sequence[str] | None, stack: ExitStack) -
 def _findings(stores: Sequence[Store], runs: Sequence[str]) -> list[Findings]:
     """Return what the runs show, each from the first store that has it; without runs, the last one of each store."""
     from icd.benchmark.findings import findings
-    from icd.benchmark.summary import summarise
 
     if runs:
         wanted = [(next((s for s in stores if s.run(run)), stores[0]), run) for run in runs]
     else:
         wanted = [(store, _last(store)) for store in stores]
-    return [findings(store, summarise(store, run)) for store, run in wanted]
+    return [findings(store, run) for store, run in wanted]
 
 
 def _write_files(found: Sequence[Findings], html: Path | None, markdown: Path | None) -> None:

@@ -68,8 +68,8 @@ def test_the_page_stands_alone(played: tuple[RunSummary, Store]) -> None:
     from icd.benchmark.report import page
 
     summary, store = played
-    text = page([findings(store, summary)] * 2, datetime(2026, 1, 1, tzinfo=UTC))
-    assert text == page([findings(store, summary)] * 2, datetime(2026, 1, 1, tzinfo=UTC))
+    text = page([findings(store, summary.run_id)] * 2, datetime(2026, 1, 1, tzinfo=UTC))
+    assert text == page([findings(store, summary.run_id)] * 2, datetime(2026, 1, 1, tzinfo=UTC))
     assert not re.findall(r"(?:src|href)=\"(?!#)", text)
     assert "url(http" not in text
     for texts in rows(summary):
@@ -88,7 +88,7 @@ def test_the_page_escapes_what_it_is_given(played: tuple[RunSummary, Store]) -> 
 
     summary, store = played
     store.set_note(f"command {summary.run_id}", "icd run '<script>alert(1)</script>'")
-    assert "<script>" not in page([findings(store, summary)], datetime(2026, 1, 1, tzinfo=UTC))
+    assert "<script>" not in page([findings(store, summary.run_id)], datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_figures_as_texts() -> None:

@@ -19,7 +19,8 @@ _MOST = 4
 
 def amortised(summary: RunSummary) -> list[MethodSummary]:
     """Return the methods whose demonstrations may pay for themselves: the first few as the run shows them."""
-    return [m for m in summary.methods if m.episodes and m.against.break_even is not None][:_MOST]
+    played = [m for m in summary.methods if m.episodes and not m.derived]
+    return [m for m in played if m.against.break_even is not None][:_MOST]
 
 
 def spending(summary: RunSummary, id: str) -> str:

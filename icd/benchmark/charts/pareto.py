@@ -29,8 +29,14 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 
 def front(methods: Sequence[MethodSummary]) -> list[Point]:
-    """Return the Pareto front of methods, by their point estimates."""
-    return pareto([Point(m.method.name, m.cost.value, m.success.value) for m in methods if m.episodes])
+    """Return the Pareto front of methods, by their point estimates; without the oracle, which nobody can use."""
+    return pareto(
+        [
+            Point(m.method.name, m.cost.value, m.success.value)
+            for m in methods
+            if m.episodes and m.method.name != "oracle"
+        ]
+    )
 
 
 def success_against_cost(methods: Sequence[MethodSummary], id: str) -> str:
