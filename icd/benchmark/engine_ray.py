@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -176,7 +176,7 @@ class RayWorker:
         self.here = True
         """False once it was let go."""
 
-    async def play(self, order: JsonObject) -> AsyncIterator[JsonObject]:
+    async def play(self, order: JsonObject) -> AsyncGenerator[JsonObject, None]:
         """Play an episode; see `icd.benchmark.dispatch.Worker`."""
         with _losses():
             async for reply in self._actor.play.options(num_returns="streaming").remote(order):
@@ -300,10 +300,11 @@ class Actor:
             return ErrorSaid.of(error).model_dump(mode="json")
         return None
 
-    async def play(self, order: JsonObject) -> AsyncIterator[JsonObject]:
+    async def play(self, order: JsonObject) -> AsyncGenerator[JsonObject, None]:
         """Play an episode."""
-        async for reply in self._workshop.play(order):
-            yield reply
+        async with aclosing(self._workshop.play(order)) as replies:
+            async for reply in replies:
+                yield reply
 
     async def stop(self) -> None:
         """End what is being played, and close the workplace."""

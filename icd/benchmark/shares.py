@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icd.benchmark.runner import Job, spent_on
+from icd.benchmark.runner import Job
 from icd_memory.store import Store
 
 
@@ -26,8 +26,7 @@ class Shares:
         self._short: set[str] = set()
         if limit is not None:
             runs = dict.fromkeys(job.run_id for job in jobs)
-            rows = (row for run in runs for row in store.ledger(run))
-            self._spent = sum(row.cost for row in rows if not row.counterfactual)
+            self._spent = sum(row.cost for run in runs for row in store.ledger(run))
 
     def deal(self, episode_id: str, hands: int) -> float | None:
         """Return the dollars that an episode may cost now, where `hands` workers have nothing to do, its own included."""
@@ -38,14 +37,14 @@ class Shares:
         share = left if whole else left / hands
         if whole and not self._dealt:
             self._whole.add(episode_id)
-        self._before[episode_id] = spent_on(episode_id, self._store)
+        self._before[episode_id] = self._paid(episode_id)
         self._dealt[episode_id] = share
         return share
 
     def settle(self, episode_id: str) -> None:
         """Take back what is left of an episode's share."""
         if self._dealt.pop(episode_id, None) is not None:
-            self._spent += spent_on(episode_id, self._store) - self._before.pop(episode_id)
+            self._spent += self._paid(episode_id) - self._before.pop(episode_id)
 
     def may_try_again(self, episode_id: str) -> bool:
         """Say whether an episode whose share was too small can get more later: it had not all that was left."""
@@ -55,3 +54,6 @@ class Shares:
     def was_short(self, episode_id: str) -> bool:
         """Say whether an episode's share was too small before."""
         return episode_id in self._short
+
+    def _paid(self, episode_id: str) -> float:
+        return sum(row.cost for row in self._store.ledger(episode_id=episode_id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -17,7 +17,7 @@ from icd import assembly
 from icd.benchmark.compare import prepare_comparison
 from icd.benchmark.experiment import MakeModels, Workplace
 from icd.benchmark.locks import playing
-from icd.benchmark.runner import Event, StepTaken, play_one
+from icd.benchmark.runner import Event, Job, StepTaken, play_one
 from icd.benchmark.wire import Briefing, EndSaid, ErrorSaid, Order, StepSaid, differences
 from icd.calls import PricedModel
 from icd.errors import ConfigurationError, EnvsError, IcdError, IcdMemoryError
@@ -49,7 +49,7 @@ class Workshop:
         except BaseException:
             self._place.close()
             raise
-        self._jobs = {(job.method, job.task.id, job.seed): job for job in self._experiment.jobs}
+        self._jobs = _by_order(self._experiment.jobs)
         self._world = self._experiment.stage.make_world()
         self._playing: asyncio.Task[None] | None = None
 
@@ -62,23 +62,22 @@ class Workshop:
             f"{'; '.join(found) or 'another run was begun meanwhile'}; install the same versions and files on each node"
         )
 
-    async def play(self, order: JsonObject) -> AsyncIterator[JsonObject]:
+    async def play(self, order: JsonObject) -> AsyncGenerator[JsonObject, None]:
         """Play an episode and tell of it: steps, then its end or what keeps it from going on."""
         said: asyncio.Queue[JsonObject | None] = asyncio.Queue()
-        self._playing = asyncio.create_task(self._play(Order.model_validate(order), said))
+        playing = self._playing = asyncio.create_task(self._play(Order.model_validate(order), said))
         try:
             while (message := await said.get()) is not None:
                 yield message
             with suppress(asyncio.CancelledError):
-                await self._playing
+                await playing
         finally:
-            await self.stop()
+            await _cancelled(playing)
 
     async def stop(self) -> None:
         """End what is being played; what was paid is recorded first."""
         if self._playing is not None:
-            self._playing.cancel()
-            await asyncio.gather(self._playing, return_exceptions=True)
+            await _cancelled(self._playing)
 
     async def close(self) -> None:
         """Stop, and free what was opened."""
@@ -87,10 +86,16 @@ class Workshop:
         await self._experiment.models.close()
         self._place.close()
 
+    def _job(self, order: Order) -> Job:
+        key = order.method, order.task_id, order.seed
+        if key not in self._jobs and (later := self._experiment.later) is not None:
+            self._jobs |= _by_order(later.jobs(self._experiment.run_id))
+        return self._jobs[key]
+
     async def _play(self, order: Order, said: asyncio.Queue[JsonObject | None]) -> None:
-        job = self._jobs[order.method, order.task_id, order.seed]
-        job = replace(job, runtime=_paying_from(job.runtime, order.budget))
         try:
+            job = self._job(order)
+            job = replace(job, runtime=_paying_from(job.runtime, order.budget))
             async with playing(self._place.store, job.id):
                 stage = replace(self._experiment.stage, on_event=_teller(said))
                 finished = await play_one(job, self._world, stage)
@@ -99,6 +104,15 @@ class Workshop:
             said.put_nowait(ErrorSaid.of(error).model_dump(mode="json"))
         finally:
             said.put_nowait(None)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _by_order(jobs: Sequence[Job]) -> dict[tuple[str, str, int], Job]:
+    return {(job.method, job.task.id, job.seed): job for job in jobs}
 
 
 def _teller(said: asyncio.Queue[JsonObject | None]) -> Callable[[Event], None]:
