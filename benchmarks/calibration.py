@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = [row_of(case, 200 if options.quick else 1000) for case in cases(options.quick)]
-    figures = {
+    figures: dict[str, Any] = {
         "rows": rows,
         "rows_over_delta": sum(_is_over(row) for row in rows),
         "savings_of_oracle_at_200": savings_at_200(rows),
-        "tests": tests(200 if options.quick else 1000),
+        "tests": tests(400 if options.quick else 4000),
     }
     if options.json:
         print(json.dumps({"name": "calibration", "figures": figures, "peers": {}, "machine": machine()}))
@@ -63,7 +63,7 @@ def main() -> None:
         print("\n".join(markdown(rows)))
         print(f"\nRows above delta, beyond Monte Carlo error: {figures['rows_over_delta']} of {len(rows)}.")
         print(f"Savings of the oracle's at n = 200, epsilon = .1, delta = .1: {savings_at_200(rows):.3f}\n")
-        print("\n".join(tests_markdown(tests(200 if options.quick else 1000))))
+        print("\n".join(tests_markdown(figures["tests"])))
 
 
 def cases(quick: bool) -> Iterator[Case]:

@@ -15,8 +15,9 @@ its own, and the world is stepped here.
 - The demonstrations are those of the store (`icd collect`); without `--store`, the expert plays `--demonstrations`
 tasks of the first split, as `icd collect` does.
 
-Each finished episode is a line of the results file (as `icd.benchmark.summary.Result`, with actions and seconds); the
-same command plays what is missing. An episode that the machine failed at is not written.
+Each finished episode is a line of the results file (as `icd.benchmark.played.Result`, with actions, wall seconds, and
+CPU seconds of model and world); the same command plays what is missing. An episode that the machine failed at is not
+written.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ from step_texts import play
 from icd.assembly import make_embedder
 from icd.backends.base import Usage
 from icd.benchmark.conditions import digest
+from icd.benchmark.played import Result, Tokens
 from icd.benchmark.statistics import success_share
-from icd.benchmark.summary import Result, Tokens
 from icd.config import Settings, load_settings
 from icd.episode import step_seed
 from icd.ledger import cost
@@ -110,7 +111,7 @@ def played_by(
     Raises:
         ProgramFailedError: the model could not be asked.
     """
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     price = PriceTable.from_settings(plan.settings.prices).of_backend(plan.settings.student)
     result: StepResult = world.reset(task)
     calls: list[Usage] = []
@@ -126,26 +127,21 @@ def played_by(
         calls += [Usage(**one) for one in answer["usage"]]
         actions.append(answer["action"])
         result = world.step(answer["action"])
-    return _line(
-        Result(
-            method=f"dspy-{method}",
-            task_id=task.id,
-            seed=seed,
-            category=task.category,
-            won=result.won,
-            steps=len(actions),
-            teacher_steps=0,
-            cost=sum(cost(one, price) for one in calls),
-            tokens=_tokens(calls),
-            estimated=False,
-        ),
-        actions,
-        time.perf_counter() - started,
+    played = Result(
+        method=f"dspy-{method}",
+        task_id=task.id,
+        seed=seed,
+        category=task.category,
+        won=result.won,
+        steps=len(actions),
+        teacher_steps=0,
+        cost=sum(cost(one, price) for one in calls),
+        tokens=_tokens(calls),
+        estimated=False,
+        uncached_cost=sum(cost(replace(one, cached_tokens=0), price) for one in calls),
     )
-
-
-def _line(result: Result, actions: Sequence[str], seconds: float) -> dict[str, Any]:
-    return {**asdict(result), "actions": list(actions), "seconds": round(seconds, 2)}
+    spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - started_cpu}
+    return {**asdict(played), "actions": actions, **{name: round(value, 2) for name, value in spent.items()}}
 
 
 def _tokens(calls: Sequence[Usage]) -> Tokens:
@@ -256,6 +252,7 @@ def figures(
         "steps": steps / count,
         "cost": sum(line["cost"] for line in lines) / count,
         "seconds_per_step": sum(line["seconds"] for line in lines) / steps,
+        "cpu_seconds_per_step": sum(line["cpu_seconds"] for line in lines) / steps,
         "input_tokens_per_step": sum(one["tokens"]["fresh"] + one["tokens"]["cached"] for one in lines)
         / steps,
         "cached_tokens_per_step": sum(line["tokens"]["cached"] for line in lines) / steps,

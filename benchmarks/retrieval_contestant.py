@@ -6,7 +6,7 @@ SYSTEM: dspy-knn, langchain-flat, langchain-hnsw, langchain-chroma. VECTORS: ``s
 ``joint`` (goal, category, plan and state one after the other, so weighted that the inner product of two such vectors is
 the score that our retrieval ranks by). FOLDER is what `retrieval_data.prepare` wrote. BUILT is kept between runs.
 
-Every embedding is a look-up, so only search is measured. With ``joint`` vectors four times as many are asked for, and
+Every embedding is a look-up, so only search is measured. With ``joint`` vectors eight times as many are asked for, and
 the best of each trajectory that the leak guard allows is kept here: none of them can be asked for that.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from retrieval_worker import Search, resident_mb, serve
 
-OVERFETCH = 4
+OVERFETCH = 8
 EF_SEARCH = (16, 256)
 """FAISS's default, and one with which its recall of the plain task is high."""
 _ADD = 2_000

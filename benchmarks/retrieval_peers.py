@@ -14,7 +14,7 @@ What they are asked for, k = 6:
 
 - **asked**: what our retrieval is for, the best step of each of the k best trajectories by mean cosine of goal,
 category and plan plus 3 times the state's, none of the query's own instance. Peers get `joint` vectors, whose inner
-product is this very score (four times the dimensions), and four times k, from which the best k trajectories are kept:
+product is this very score (four times the dimensions), and eight times k, from which the best k trajectories are kept:
 they know neither trajectories nor a guard that all of them could apply in the search.
 - **plain**: the k nearest steps by the state's vector. Ours returns one step a trajectory, so of two steps of one
 trajectory it misses one.
