@@ -38,12 +38,12 @@ def test_the_teacher_is_the_gold_solution_and_becomes_demonstrations(played: tup
 def test_the_cascade_acts_where_samples_agree_and_asks_where_not(played: tuple[Workplace, str]) -> None:
     where, run_id = played
     summary = summarise(where.store, run_id)
-    cascade, teacher = summary.of("unanimity(3)"), summary.of("teacher")
+    cascade, teacher = summary.of("cascade"), summary.of("teacher")
     assert cascade is not None
     assert teacher is not None
     assert teacher.success.value == 1.0
     assert 0 < cascade.escalation < 1
-    decisions = [row.body for row in where.store.decisions(f"{run_id}/unanimity(3)/test_mul_3/0")]
+    decisions = [row.body for row in where.store.decisions(f"{run_id}/cascade/test_mul_3/0")]
     first, last = [body for body in decisions if "acted_by" in body]
     assert (first["acted_by"], first["agreement"]) == ("student", 1.0)
     assert (last["acted_by"], last["reason"]) == ("teacher", "disagreed")
@@ -75,11 +75,11 @@ def test_the_table_shows_tgc_and_sgc(played: tuple[Workplace, str]) -> None:
     by_name = {texts[0]: dict(zip(names, texts, strict=True)) for texts in rows(summary)}
     assert by_name["teacher"]["TGC [95 %]"].startswith("1.00 [")
     # Only the third variant of each scenario is right, since there the teacher was asked.
-    assert by_name["unanimity(3)"]["TGC [95 %]"].startswith("0.33 [")
-    assert by_name["unanimity(3)"]["SGC [95 %]"].startswith("0.00 [")
+    assert by_name["cascade"]["TGC [95 %]"].startswith("0.33 [")
+    assert by_name["cascade"]["SGC [95 %]"].startswith("0.00 [")
     assert [column.header for column in table(summary, 200).columns] == list(names)
     assert any("scenarios (2)" in line for line in notes(summary))
-    assert "SGC" in page([findings(where.store, summary)], datetime(2026, 1, 1, tzinfo=UTC))
+    assert "SGC" in page([findings(where.store, run_id)], datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_the_same_run_again_asks_nobody(played: tuple[Workplace, str]) -> None:
