@@ -19,7 +19,7 @@ from icd.decision import Candidate
 AgreementKind: TypeAlias = Literal["exact", "intent"]
 """exact: the same action; intent: the same verb and the same kinds of places and things."""
 
-_NUMBERED = re.compile(r"(?<=[^\W\d]) \d+\b")
+_NUMBERED = re.compile(r"(?<=[^\W\d])(?: \d+\b)+")
 
 
 def intent_key(action: str) -> str | None:
