@@ -218,6 +218,13 @@ class RunSettings(_Section):
     """Steps of an episode. Left out: 30, and 40 where a step is a block of code."""
     budget: float | None = Field(default=None, ge=0, examples=[5.0])
     """US dollars that all calls together may cost. Left out: no limit."""
+    episode_tokens: int | None = Field(default=None, ge=1, examples=[200_000])
+    """Tokens that the calls of an episode may take, in and out. It ends, lost, before the step after. Left out: no
+    limit."""
+    episode_cost: float | None = Field(default=None, gt=0, examples=[0.5])
+    """The same in US dollars."""
+    episode_seconds: float | None = Field(default=None, gt=0, examples=[600])
+    """The same in seconds in which it was played; interruptions do not count."""
     seed: int = 0
     """Of sampling and of every random choice."""
     record: Recording = "decisions"

@@ -6,17 +6,39 @@ the environment answers them in the same way.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, ParamSpec, TypeVar
 
 from icd.backends.expert import ExpertBackend
 from icd.calls import PricedModel
-from icd.decision import DecisionContext
+from icd.decision import Charge, DecisionContext
 from icd.runtime import PLAN_STEP, Runtime
 from icd_envs.base import Environment, StepResult, Task
 from icd_memory.retrieval import Excerpt
 from icd_memory.trajectory import Actor, Step
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Limit = Literal["", "tokens", "cost", "seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an episode may use; None: without limit. It ends before the step after the one that passes a limit."""
+
+    tokens: int | None = None
+    """Of all its calls, in and out."""
+    cost: float | None = None
+    """US dollars."""
+    seconds: float | None = None
+    """In which it is played; interruptions do not count."""
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,8 @@ class Episode:
     """The environment's last reward."""
     code: bool = False
     """Its actions were blocks of Python."""
+    limit: Limit = ""
+    """The limit that ended it; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +76,10 @@ async def play(
     episode_id: str,
     seed: int = 0,
     on_step: Callable[[Progress], None] | None = None,
+    limits: Limits = NO_LIMITS,
+    in_thread: bool = False,
 ) -> Episode:
-    """Play `task` to its end.
+    """Play `task` to its end, or to one of its limits.
 
     Args:
         runtime: decides the steps.
@@ -62,27 +88,40 @@ async def play(
         episode_id: names the episode's receipts; recorded decisions under it are acted again first.
         seed: sets the samples and coins of the episode.
         on_step: is told of every step.
+        limits: what it may use.
+        in_thread: do the world's steps in a thread, since they take long.
     """
-    result = world.reset(task)
+    stepper = _Stepper(in_thread)
+    result = await stepper.do(world.reset, task)
     runtime = runtime.for_episode(_bound(runtime.teacher, world))
     known = _Known(runtime, episode_id)
-    context = _context(task, result, episode_id, seed)
-    plan = known.plan if known.plan is not None else (await runtime.plan(context)).text
+    meter = _Meter(limits, runtime, episode_id, stepper, known.seconds)
+    plan = known.plan
+    if plan is None:
+        drafted = await runtime.plan(_context(task, result, episode_id, seed))
+        meter.add(drafted.charges, drafted.seconds)
+        plan = drafted.text
     steps: list[Step] = []
     sticky: list[Excerpt] | None = None
+    passed: Limit = ""
     while not result.done:
         context = _context(task, result, episode_id, seed, plan, steps)
         if (move := known.move(len(steps))) is None:
+            if passed := meter.passed:
+                break
             if runtime.settings.student_prompt.placement == "sticky" and sticky is None:
                 sticky = runtime.excerpts(context)
             decision = await runtime.decide(context, sticky)
+            meter.add(decision.charges, decision.seconds)
             move = _Move(decision.action, decision.reasoning, decision.acted_by)
         observation, view = result.observation, result.view
-        result = world.step(move.action)
+        result = await stepper.do(world.step, move.action)
         steps.append(Step(observation, move.action, move.reasoning, view, move.actor, result.reward))
         if on_step:
             on_step(Progress(task, len(steps), move.actor, move.action))
-    return Episode(episode_id, task, plan, tuple(steps), result.won, result.reward, result.actions.code)
+    return Episode(
+        episode_id, task, plan, tuple(steps), result.won, result.reward, result.actions.code, passed
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +138,8 @@ class _Known:
         rows = list(runtime.store.decisions(episode_id)) if runtime.store else []
         self._bodies = [row.body for row in sorted(rows, key=lambda row: row.step) if row.step != PLAN_STEP]
         self.plan: str | None = rows[0].body["plan"] if rows else None
+        self.seconds = sum(row.body.get("seconds", 0.0) for row in rows)
+        """In which they were decided."""
 
     def move(self, step: int) -> _Move | None:
         """Return the recorded move of a step, None from where the record ends."""
@@ -106,6 +147,65 @@ class _Known:
             return None
         body = self._bodies[step]
         return _Move(body["action"], body["reasoning"], body["acted_by"])
+
+
+class _Stepper:
+    """Does the world's steps, and measures how long they take: all of an episode's, also after an interruption, since
+    recorded moves are acted again."""
+
+    def __init__(self, in_thread: bool) -> None:
+        self.seconds = 0.0
+        self._in_thread = in_thread
+
+    async def do(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        started = time.perf_counter()
+        try:
+            return await _in_thread(call, *args, **kwargs) if self._in_thread else call(*args, **kwargs)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do as `asyncio.to_thread`; when cancelled, wait until the call has ended: the world is not free before."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()
+        raise
+
+
+class _Meter:
+    """What an episode has used, recorded parts included."""
+
+    def __init__(
+        self, limits: Limits, runtime: Runtime, episode_id: str, stepper: _Stepper, seconds: float
+    ) -> None:
+        self._limits, self._stepper, self._seconds = limits, stepper, seconds
+        rows = runtime.store.ledger(episode_id=episode_id) if runtime.store else []
+        paid = [row for row in rows if not row.counterfactual]
+        self._tokens = sum(row.input_tokens + row.cached_tokens + row.output_tokens for row in paid)
+        self._cost = sum(row.cost for row in paid)
+
+    def add(self, charges: Sequence[Charge], seconds: float) -> None:
+        paid = [charge for charge in charges if not charge.counterfactual]
+        self._tokens += sum(charge.usage.input_tokens + charge.usage.output_tokens for charge in paid)
+        self._cost += sum(charge.cost for charge in paid)
+        self._seconds += seconds
+
+    @property
+    def passed(self) -> Limit:
+        """The first limit that is reached; empty: none."""
+        limits = self._limits
+        if limits.tokens is not None and self._tokens >= limits.tokens:
+            return "tokens"
+        if limits.cost is not None and self._cost >= limits.cost:
+            return "cost"
+        if limits.seconds is not None and self._seconds + self._stepper.seconds >= limits.seconds:
+            return "seconds"
+        return ""
 
 
 def _bound(teacher: PricedModel | None, world: Environment) -> PricedModel | None:

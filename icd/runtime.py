@@ -47,6 +47,7 @@ class Plan(NamedTuple):
 
     text: str
     charges: tuple[Charge, ...]
+    seconds: float = 0.0
 
 
 class Sampled(NamedTuple):
@@ -167,11 +168,13 @@ class Runtime:
     async def plan(self, context: DecisionContext) -> Plan:
         """Draft an episode's plan: by the teacher where it acts alone, else by the student, with similar tasks' plans
         (arXiv 2505.00234); without any model, the nearest demonstration's plan."""
-        bill = Bill()
+        bill, started = Bill(), time.perf_counter()
         with self._paid_if_it_fails(bill, context.episode_id):
-            plan = Plan(await self._draft(context, bill), tuple(bill.charges))
+            text = await self._draft(context, bill)
+        plan = Plan(text, tuple(bill.charges), time.perf_counter() - started)
         receipt_id = self._new_id()
-        body = {"plan": plan.text, "charges": [asdict(charge) for charge in plan.charges]}
+        charges = [asdict(charge) for charge in plan.charges]
+        body = {"plan": plan.text, "charges": charges, "seconds": plan.seconds}
         self._store(DecisionRow(receipt_id, context.episode_id, PLAN_STEP, body, self.now()), plan.charges)
         return plan
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from icd_envs.base import Environment, Task
+from icd_envs.base import Environment, Stepping, Task
 from icd_envs.errors import TaskNotFoundError
 from icd_envs.game_library import GameLibrary, PublishedGame
 from icd_envs.household.game import Game
@@ -35,6 +35,7 @@ class AlfworldSuite:
         """
         self._games = tuple(games)
         self._engine = engine
+        self.stepping: Stepping = "process" if engine == "textworld" else "loop"
         self._library: GameLibrary | None = None
 
     @property

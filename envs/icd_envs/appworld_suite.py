@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from icd_envs.appworld import NAME, SPLITS, AppWorld, data_root, split_ids
-from icd_envs.base import Environment, Task
+from icd_envs.base import Environment, Stepping, Task
 from icd_envs.code_environment import MAX_STEPS, CodeEnvironment
 from icd_envs.errors import TaskNotFoundError
 from icd_envs.sampling import scenario_of, varied, whole_scenarios
@@ -33,6 +33,7 @@ class AppWorldSuite:
     test_splits: tuple[str, ...] = SPLITS[1:]
     """All but train: AppWorld's dev tasks are for choosing between methods."""
     max_steps: int = MAX_STEPS
+    stepping: Stepping = "thread"
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ class Environment(Protocol):
         """Free what the environment holds."""
 
 
+Stepping = Literal["loop", "thread", "process"]
+"""Where the steps of a world are done: beside everything else (they take microseconds); in a thread (they take long);
+or in a process for each world (its engine allows no other in the same process, or no threads)."""
+
+
 class Suite(Protocol):
     """The tasks of an environment, by split, and how to make a world to play them in."""
 
@@ -103,6 +108,8 @@ class Suite(Protocol):
     """Splits whose episodes must never enter a memory."""
     max_steps: int
     """Step cap of an episode, where nobody sets another."""
+    stepping: Stepping
+    """How its worlds are to be played."""
 
     def tasks(self, split: str, limit: int | None = None, seed: int = 0) -> Sequence[Task]:
         """Return tasks of a split, in an order set by `seed`, varied over categories when limited."""

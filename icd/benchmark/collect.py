@@ -11,8 +11,16 @@ from collections.abc import Callable, Collection
 from icd import assembly
 from icd.benchmark.about import about, version_of
 from icd.benchmark.conditions import CollectionConditions
-from icd.benchmark.experiment import Experiment, Request, Workplace, seat, within_budget
-from icd.benchmark.runner import Job, Stage
+from icd.benchmark.experiment import (
+    Experiment,
+    Request,
+    Workplace,
+    limits_of,
+    make_stage,
+    seat,
+    within_budget,
+)
+from icd.benchmark.runner import Job
 from icd.cascade import Policy
 from icd.errors import ConfigurationError
 from icd.prices import PriceTable
@@ -57,6 +65,7 @@ def prepare_collection(request: Request, place: Workplace) -> Experiment:
             max_code_tokens=settings.teacher.max_code_tokens,
         ),
         version=version_of("icd-runtime"),
+        limits=limits_of(settings),
     )
     run_id = conditions.run_id()
     models = within_budget(place.make_models(settings, student=False, teacher=True), settings, store, run_id)
@@ -67,11 +76,8 @@ def prepare_collection(request: Request, place: Workplace) -> Experiment:
         {"conditions": conditions.to_json(), "about": about(request.command)},
         [Job(run_id, "teacher", task, _SEED, runtime) for task in tasks],
         models,
-        Stage(
-            make_world=lambda: suite.environment(conditions.max_steps),
-            store=store,
-            keep=judged_for(store, suite.test_splits),
-            kept=_index(memory),
+        make_stage(
+            request, place, conditions.max_steps, judged_for(store, suite.test_splits), _index(memory)
         ),
         request.workers,
     )

@@ -9,7 +9,16 @@ from icd import assembly
 from icd.assembly import Models
 from icd.benchmark.about import about, version_of
 from icd.benchmark.conditions import Conditions, fingerprint, fresh_attempt, latest_attempt
-from icd.benchmark.experiment import Experiment, Later, Request, Workplace, seat, within_budget
+from icd.benchmark.experiment import (
+    Experiment,
+    Later,
+    Request,
+    Workplace,
+    limits_of,
+    make_stage,
+    seat,
+    within_budget,
+)
 from icd.benchmark.method_notation import with_setting
 from icd.benchmark.methods import (
     MIXED,
@@ -25,7 +34,8 @@ from icd.benchmark.methods import (
 )
 from icd.benchmark.mixing import solve_mixed_share
 from icd.benchmark.retrievers import Retrievers
-from icd.benchmark.runner import Job, Stage
+from icd.benchmark.runner import Job
+from icd.calibration_record import calibrated_policy
 from icd.cascade import parse_policy
 from icd.config import Settings
 from icd.errors import ConfigurationError
@@ -50,7 +60,9 @@ def prepare_comparison(request: Request, place: Workplace) -> Experiment:
     conditions = _conditions(request, place)
     attempt = fresh_attempt if request.fresh else latest_attempt
     run_id = attempt(store, conditions.run_id())
-    methods = _methods(request, settings, conditions.defaults)
+    methods = [
+        _decided(method, conditions, store) for method in _methods(request, settings, conditions.defaults)
+    ]
     _check_demonstrations(methods, conditions, store)
     models = place.make_models(settings, student=needs_student(methods), teacher=needs_teacher(methods))
     models = within_budget(models, settings, store, run_id)
@@ -67,7 +79,7 @@ def prepare_comparison(request: Request, place: Workplace) -> Experiment:
         for task, seed in episodes
         for name, runtime in runtimes.items()
     ]
-    stage = Stage(lambda: suite.environment(conditions.max_steps), store, _for_the_record(suite.test_splits))
+    stage = make_stage(request, place, conditions.max_steps, _for_the_record(suite.test_splits))
     config = {
         "conditions": conditions.to_json(),
         "about": about(request.command, assembly.model_files(settings)),
@@ -95,6 +107,21 @@ def _methods(request: Request, settings: Settings, defaults: MethodDefaults) -> 
             f"{MIXED} takes its share of the teacher from others: add {', '.join(missing)}"
         )
     return methods
+
+
+def _decided(method: Method, conditions: Conditions, store: Store) -> Method:
+    """Return the method with the policy that a calibration chose, where its own is such a promise."""
+    if method.policy.name != "calibrated":
+        return method
+    defaults = conditions.defaults
+    if (method.k, method.guards, method.details) != (defaults.k, defaults.guards, defaults.details):
+        raise ConfigurationError(
+            f"{method.name}: what is promised of {method.policy} holds for the run's settings only"
+        )
+    found = calibrated_policy(store, conditions.to_json(), method.policy)
+    if found.name == "teacher":
+        return replace(find_method("teacher", defaults), name=method.name)
+    return replace(method, policy=found)
 
 
 class _Cast:
@@ -163,6 +190,7 @@ def _conditions(request: Request, place: Workplace) -> Conditions:
         memory=shown,
         sources=sources,
         version=version_of("icd-runtime"),
+        limits=limits_of(settings),
     )
 
 

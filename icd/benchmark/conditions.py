@@ -14,6 +14,7 @@ from typing import Any
 
 from icd.benchmark.methods import Details, MethodDefaults
 from icd.cascade import Guards, Policy, parse_policy
+from icd.episode import NO_LIMITS, Limits
 from icd.prompting import PromptSettings
 from icd.runtime_settings import RuntimeSettings
 from icd_memory.rows import JsonObject, RunRow
@@ -57,11 +58,14 @@ class Conditions:
     """The collections that the demonstrations come from."""
     version: str = ""
     """Of icd-runtime."""
+    limits: Limits = NO_LIMITS
+    """Of each episode."""
 
     def to_json(self) -> JsonObject:
         """Return plain JSON data."""
         data = asdict(self)
         data["runtime"] = _runtime_facts(self.runtime)
+        data |= _limit_facts(data.pop("limits"))
         for name in ("policy", "guards", "k"):
             del data["runtime"][name]
         data["defaults"] = {
@@ -88,10 +92,12 @@ class CollectionConditions:
     teacher: Seat
     runtime: RuntimeSettings
     version: str = field(default="")
+    limits: Limits = NO_LIMITS
 
     def to_json(self) -> JsonObject:
         """Return plain JSON data."""
         data = {"kind": "collection", **asdict(self), "runtime": _runtime_facts(self.runtime)}
+        data |= _limit_facts(data.pop("limits"))
         plain: JsonObject = json.loads(json.dumps(data, default=str))
         return plain
 
@@ -111,6 +117,11 @@ def _runtime_facts(runtime: RuntimeSettings) -> JsonObject:
     facts["policy"] = _known_facts(policy, no_policy, _POLICY)
     facts["guards"] = list(_guard_facts(runtime.guards).values())
     return facts
+
+
+def _limit_facts(limits: JsonObject) -> JsonObject:
+    set_ones = {name: value for name, value in limits.items() if value is not None}
+    return {"limits": set_ones} if set_ones else {}
 
 
 def _guard_facts(guards: Guards) -> JsonObject:

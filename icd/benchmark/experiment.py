@@ -15,16 +15,20 @@ from icd.benchmark.locks import alone
 from icd.benchmark.method_notation import Varied
 from icd.benchmark.runner import Event, Executor, Job, Stage, Tally, play_all
 from icd.config import BackendSettings, Settings
+from icd.episode import Limits
 from icd.errors import ConfigurationError, PriceUnknownError
 from icd.ledger import Budget
 from icd.prices import PriceTable
 from icd.runtime import Runtime
-from icd_envs.base import Suite, Task
+from icd_envs.base import Environment, Suite, Task
+from icd_envs.process_world import ProcessWorld
 from icd_envs.table import suite
+from icd_memory.admission import Admission
 from icd_memory.embedding import Embedder
 from icd_memory.retrieval import Memory
 from icd_memory.rows import JsonObject, RunRow
 from icd_memory.store import Store
+from icd_memory.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Request:
     """Where no methods are named: the policy, with changed settings in brackets; empty: that of the settings."""
     repeats: int = 1
     workers: int = 1
+    retries: int = 0
+    """Times that an episode at which a machine failed is played again, after the others."""
     fresh: bool = False
     """Start anew instead of going on."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -167,6 +173,38 @@ class Experiment:
         if not jobs:
             return replace(tally, not_played=tally.not_played + len(self.later.episodes))
         return tally + await self.executor(jobs, stage, self.workers)
+
+
+def make_stage(
+    request: Request,
+    place: Workplace,
+    max_steps: int,
+    keep: Callable[[Trajectory], Admission],
+    kept: Callable[[Admission], None] = lambda admission: None,
+) -> Stage:
+    """Return where the episodes of a run are played, in worlds as the suite wants them, and how they are kept."""
+    suite = place.suite
+
+    def make_world() -> Environment:
+        if suite.stepping == "process":
+            return ProcessWorld.of_suite(request.environment, request.options, max_steps)
+        return suite.environment(max_steps)
+
+    return Stage(
+        make_world=make_world,
+        store=place.store,
+        keep=keep,
+        kept=kept,
+        limits=limits_of(place.settings),
+        in_thread=suite.stepping != "loop",
+        retries=request.retries,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what an episode may use, by the settings."""
+    run = settings.run
+    return Limits(run.episode_tokens, run.episode_cost, run.episode_seconds)
 
 
 def seat(settings: BackendSettings, prices: PriceTable, tokenizer: str = "") -> Seat:

@@ -1,8 +1,9 @@
 """Playing many episodes: in parallel, resumable, one transaction at each end.
 
 An episode that was cut off goes on where it was (`icd.episode`). What a machine failed at (a backend that
-does not answer, a game that cannot be read) is recorded as `failed` and played again by the next run; what
-the agent failed at is an outcome. Knows nothing of displays: it tells `on_event` what happens.
+does not answer, a game that cannot be read) is recorded as `failed` and played again, at the end of this run or by
+the next; what the agent failed at, or used up its limits at, is an outcome. Knows nothing of displays: it tells
+`on_event` what happens.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from icd.episode import Episode, Progress, play
+from icd.benchmark.retrying import STOP_AFTER as STOP_AFTER
+from icd.benchmark.retrying import Retries, lasting
+from icd.episode import NO_LIMITS, Episode, Limits, Progress, play
 from icd.errors import BackendError, ContextOverflowError, EnvsError, IcdError
 from icd.runtime import Runtime
 from icd_envs.base import Environment, Task
@@ -22,9 +25,6 @@ from icd_memory.admission import Admission
 from icd_memory.rows import EpisodeRow, EpisodeStatus, JsonObject
 from icd_memory.store import Store
 from icd_memory.trajectory import Actor, Outcome, Provenance, Trajectory
-
-STOP_AFTER = 3
-"""Machine failures one after the other, without a success between them, after which a run stops."""
 
 _RECORDED = (BackendError, ContextOverflowError, EnvsError)
 
@@ -52,6 +52,8 @@ class Finished:
     row: EpisodeRow
     cost: float
     """Dollars; those before an interruption included."""
+    lasting: bool = False
+    """It failed in a way in which it would fail again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,14 @@ class StepTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """A machine failed at an episode, which is played again after the others."""
+
+    job: Job
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """An episode came to its end, or was given up by a machine failure."""
 
@@ -80,7 +90,7 @@ class Ended:
     finished: Finished
 
 
-Event: TypeAlias = Started | StepTaken | Ended
+Event: TypeAlias = Started | StepTaken | Postponed | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,14 @@ class Stage:
     """Told of it once it is durable."""
     on_event: Callable[[Event], None] = lambda event: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    limits: Limits = NO_LIMITS
+    """Of each episode."""
+    in_thread: bool = False
+    """Do the worlds' steps in threads, since they take long."""
+    retries: int = 0
+    """Times that an episode at which a machine failed is played again."""
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits so many seconds before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +159,8 @@ async def play_all(jobs: Sequence[Job], stage: Stage, workers: int = 1) -> Tally
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return Tally(crew.done, tuple(crew.failed), before, len(crew.queue))
+    left = sum(not crew.retries.has_failed(job.id) for job in crew.queue)
+    return Tally(crew.done, crew.retries.failed, before, left)
 
 
 def begin(jobs: Sequence[Job], stage: Stage) -> tuple[deque[Job], int]:
@@ -162,25 +181,29 @@ class _Crew:
         self.queue = queue
         self.stage = stage
         self.done = 0
-        self.failed: list[EpisodeRow] = []
-        self._failures_in_a_row = 0
+        self.retries = Retries(stage.retries)
 
     async def work(self) -> None:
         world = self.stage.make_world()
         try:
-            while self.queue and self._failures_in_a_row < STOP_AFTER:
-                await self._one(self.queue.popleft(), world)
+            while self.queue and not self.retries.exhausted:
+                job = self.queue.popleft()
+                if pause := self.retries.pause(job.id):
+                    await self.stage.wait(pause)
+                await self._one(job, world)
         finally:
             world.close()
 
     async def _one(self, job: Job, world: Environment) -> None:
         finished = await play_one(job, world, self.stage)
         if finished.row.status == "failed":
-            self.failed.append(finished.row)
-            self._failures_in_a_row += 1
+            if self.retries.again(finished.row, lasting=finished.lasting):
+                self.queue.append(job)
+                self.stage.on_event(Postponed(job, finished))
+                return
         else:
             self.done += 1
-            self._failures_in_a_row = 0
+            self.retries.worked(job.id)
         self.stage.on_event(Ended(job, finished))
 
 
@@ -196,11 +219,13 @@ async def play_one(job: Job, world: Environment, stage: Stage) -> Finished:
 
     stage.store.add_episode(_row(job, "running", stage.now()))
     try:
-        episode = await play(job.runtime, world, job.task, episode_id=job.id, seed=job.seed, on_step=tell)
+        episode = await play(
+            job.runtime, world, job.task,
+            episode_id=job.id, seed=job.seed, on_step=tell, limits=stage.limits, in_thread=stage.in_thread,
+        )  # fmt: skip
     except _RECORDED as error:
-        row = give_up(job, error, stage)
-    else:
-        row = await asyncio.to_thread(_keep, job, episode, stage)
+        return Finished(give_up(job, error, stage), spent_on(job.id, stage.store), lasting(error))
+    row = await asyncio.to_thread(_keep, job, episode, stage)
     return Finished(row, spent_on(job.id, stage.store))
 
 
@@ -255,7 +280,7 @@ def _producer(job: Job) -> str:
 def outcome_of(episode: Episode) -> JsonObject:
     """Return what the row of a finished episode says about it."""
     actors = Counter(step.actor for step in episode.steps)
-    return {
+    outcome: JsonObject = {
         "won": episode.won,
         "score": episode.score,
         "steps": len(episode.steps),
@@ -265,6 +290,7 @@ def outcome_of(episode: Episode) -> JsonObject:
         "instance": episode.task.instance,
         "code": episode.code,
     }
+    return {**outcome, "limit": episode.limit} if episode.limit else outcome
 
 
 def _row(job: Job, status: EpisodeStatus, now: datetime, outcome: JsonObject | None = None) -> EpisodeRow:

@@ -23,6 +23,7 @@ from icd.cli import (
     setup,
     tenants,
 )
+from icd.cli import bench as benchmark
 from icd.cli import run as running
 from icd.cli.failures import INTERRUPTED, tell
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("collect")(collect.collect)
 app.command("run")(running.run)
+app.command("bench")(benchmark.bench)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)
 app.command("serve")(serve.serve)

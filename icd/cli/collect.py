@@ -24,6 +24,7 @@ def collect(
     max_steps: options.MaxSteps = None,
     seed: options.Seed = None,
     workers: options.Workers = None,
+    retries: options.Retries = 2,
     budget: options.Budget = None,
     games: options.Games = None,
     require_sandbox: options.RequireSandbox = False,
@@ -56,6 +57,7 @@ def collect(
         episodes,
         split or "",
         workers=workers or default_workers(settings.teacher),
+        retries=retries,
         options=chosen,
         command=typed_command(),
     )

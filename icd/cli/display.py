@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from icd.benchmark.runner import Ended, Event, Finished, Started, StepTaken
+from icd.benchmark.runner import Ended, Event, Finished, Postponed, Started, StepTaken
 from icd.benchmark.statistics import wilson
 from icd.cli.output import messages
 
@@ -90,6 +90,12 @@ class Display:
             case StepTaken(job=job):
                 action = " ".join(event.action.split())
                 self._now[job.id] = f"{job.method} {job.task.id}, step {event.step} ({event.actor}): {action}"
+            case Postponed(job=job, finished=finished):
+                self._now.pop(job.id, None)
+                error = (finished.row.outcome or {})["error"]["message"]
+                messages.print(
+                    f"{job.method} {job.task.id}: failed, again later: {error}", markup=False, soft_wrap=True
+                )
             case Ended(job=job, finished=finished):
                 self._now.pop(job.id, None)
                 self._clock.finished += 1
@@ -112,9 +118,9 @@ class Display:
         done = sum(line.done + line.failed for line in self._lines.values())
         if row.status == "done":
             teacher = outcome["steps_by"].get("teacher", 0)
-            what = (
-                f"{'won' if outcome['won'] else 'lost'} in {outcome['steps']} steps, {teacher} by the teacher"
-            )
+            how = "won" if outcome["won"] else "lost"
+            stopped = f", stopped by its limit of {outcome['limit']}" if outcome.get("limit") else ""
+            what = f"{how} in {outcome['steps']} steps, {teacher} by the teacher{stopped}"
         else:
             what = f"failed: {outcome['error']['message']}"
         left = self._clock.left(self._to_play)

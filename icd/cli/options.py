@@ -50,6 +50,22 @@ TeacherModel: TypeAlias = Annotated[
 Budget: TypeAlias = Annotated[
     float | None, typer.Option(min=0, help="US dollars that all calls together may cost at most.")
 ]
+Split: TypeAlias = Annotated[str | None, typer.Option(help="By default the environment's last one: test.")]
+Repeats: TypeAlias = Annotated[int, typer.Option(min=1, help="Episodes of each task, with other seeds.")]
+K: TypeAlias = Annotated[int | None, typer.Option("--k", min=0, help="Demonstrations shown at a step.")]
+Temperature: TypeAlias = Annotated[float | None, typer.Option(min=0, help="Of the student's samples.")]
+Retries: TypeAlias = Annotated[
+    int,
+    typer.Option(min=0, help="Times that an episode at which a machine failed is played again at the end."),
+]
+Fresh: TypeAlias = Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")]
+Html: TypeAlias = Annotated[Path | None, typer.Option(help="Also write the report as a page.")]
+Results: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--results", help="Also write every episode, step by step, as a line of JSON, without texts."
+    ),
+]
 Workers: TypeAlias = Annotated[int | None, typer.Option(min=1, help="Episodes played at the same time.")]
 MaxSteps: TypeAlias = Annotated[int | None, typer.Option(min=1, help="Steps after which an episode ends.")]
 Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help="Sets the order of tasks and all sampling.")]

@@ -1,9 +1,9 @@
-"""`icd run`: episodes of an environment, by one policy or by several methods on the same tasks."""
+"""`icd run`: episodes of an environment by one policy; what `icd run` and `icd bench` have in common."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -22,16 +22,15 @@ def run(
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to play.")] = 20,
     policy: Annotated[
         str | None,
-        typer.Option(help="student, teacher, copy, random(p), unanimity(n), majority(n, share) or cascade."),
+        typer.Option(
+            help="student, teacher, copy, random(p), unanimity(n), majority(n, share), sequential(n, confidence) or "
+            "cascade; with changed settings as in cascade[k=1;window=0]."
+        ),
     ] = None,
-    methods: Annotated[
-        str | None,
-        typer.Option(help="Several, with commas: student, in-context, cascade, copy, teacher, or policies."),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="By default the environment's last one: test.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Episodes of each task, with other seeds.")] = 1,
-    k: Annotated[int | None, typer.Option("--k", min=0, help="Demonstrations shown at a step.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, help="Of the student's samples.")] = None,
+    split: options.Split = None,
+    repeats: options.Repeats = 1,
+    k: options.K = None,
+    temperature: options.Temperature = None,
     student: options.Student = None,
     student_model: options.StudentModel = None,
     teacher: options.Teacher = None,
@@ -39,11 +38,12 @@ def run(
     max_steps: options.MaxSteps = None,
     seed: options.Seed = None,
     workers: options.Workers = None,
+    retries: options.Retries = 2,
     budget: options.Budget = None,
     engine: options.Engine = "local",
     ray_address: options.RayAddress = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Also write the report as a page.")] = None,
+    fresh: options.Fresh = False,
+    html: options.Html = None,
     games: options.Games = None,
     game_engine: options.GameEngine = None,
     require_sandbox: options.RequireSandbox = False,
@@ -64,7 +64,7 @@ def run(
         student=model_arguments(student, student_model),
         teacher=model_arguments(teacher, teacher_model),
         student__temperature=temperature,
-        policy=policy,
+        policy=policy and policy.partition("[")[0],
         retrieval__k=k,
         run__max_steps=max_steps,
         run__seed=seed,
@@ -78,19 +78,27 @@ def run(
         environment,
         episodes,
         split or "",
-        methods=_names(methods),
+        policy=policy or "",
         repeats=repeats,
         workers=workers or default_workers(settings.student, settings.teacher, engine=engine),
+        retries=retries,
         fresh=fresh,
         options=chosen,
         command=typed_command(),
     )
-    return _play(request, settings, (engine, ray_address), html, json)
+    return compare(request, settings, (engine, ray_address), Outputs(html, None, json))
 
 
-def _play(
-    request: Request, settings: Settings, engine: tuple[str, str | None], html: Path | None, as_json: bool
-) -> int:
+class Outputs(NamedTuple):
+    """What is written at the end of a run."""
+
+    html: Path | None
+    results: Path | None
+    as_json: bool
+
+
+def compare(request: Request, settings: Settings, engine: tuple[str, str | None], outputs: Outputs) -> int:
+    """Play episodes and write what came of them; return the exit code. `engine`: its name, and a cluster's address."""
     from icd.benchmark.compare import prepare_comparison
     from icd.benchmark.experiment import Workplace
     from icd.benchmark.summary import summarise
@@ -100,18 +108,19 @@ def _play(
     try:
         experiment = on_engine(prepare_comparison(request, place), request, settings, *engine)
         code = failures(play(experiment, f"{request.environment}: {experiment.run_id}"))
-        show(summarise(place.store, experiment.run_id), place.store, html, as_json)
+        if outputs.results is not None:
+            write(place.store, experiment.run_id, outputs.results)
+        show(summarise(place.store, experiment.run_id), place.store, outputs.html, outputs.as_json)
         return code
     finally:
         place.close()
 
 
-def _names(methods: str | None) -> tuple[str, ...]:
-    """Split at the commas that do not stand in parentheses."""
-    import re
+def write(store: Store, run_id: str, file: Path) -> None:
+    """Write a run's raw results."""
+    from icd.benchmark.results import write_results
 
-    names = re.split(r",(?![^()]*\))", methods or "")
-    return tuple(name.strip() for name in names if name.strip())
+    say(f"results: {write_results(store, run_id, file)} episodes in {file}")
 
 
 def show(summary: RunSummary, store: Store, html: Path | None, as_json: bool) -> None:

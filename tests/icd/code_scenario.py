@@ -20,7 +20,7 @@ from icd.benchmark.compare import prepare_comparison
 from icd.benchmark.experiment import Experiment, Request, Workplace
 from icd.config import Settings
 from icd.testing import ScriptedBackend
-from icd_envs.base import Environment, Task
+from icd_envs.base import Environment, Stepping, Task
 from icd_envs.code_environment import CodeEnvironment
 from icd_envs.code_world import CodeTask, Evaluation, GoldStep, Supervisor
 
@@ -108,6 +108,7 @@ class SumsSuite:
     splits: tuple[str, ...] = ("train", "test")
     test_splits: tuple[str, ...] = ("test",)
     max_steps: int = 5
+    stepping: Stepping = "loop"
 
     def tasks(self, split: str, limit: int | None = None, seed: int = 0) -> Sequence[Task]:
         world = SumsWorld()

@@ -53,16 +53,16 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["run"], "Missing argument"),
         (["run", "household", "--episodes", "0"], "greater than or equal to 1"),
         (["run", "household", "--policy", "vote"], "unanimity(n)"),
-        (["run", "household", "--methods", "student,wise"], "no such policy"),
+        (["bench", "household", "--methods", "student,wise"], "no method 'wise'"),
         (["run", "moon"], "there are alfworld, appworld, household, workspace"),
-        (["run", "household", "--split", "holidays", "--methods", "teacher"], "no split 'holidays'"),
+        (["bench", "household", "--split", "holidays", "--methods", "teacher"], "no split 'holidays'"),
         (["run", "household", "--games", "x"], "--games"),
         (["run", "household", "--require-sandbox"], "--require-sandbox is for workspace and appworld"),
         (["run", "workspace", "--appworld-root", "x"], "--appworld-root is for appworld"),
-        (["run", "appworld", "--methods", "teacher"], "set APPWORLD_ROOT or give --appworld-root"),
+        (["run", "appworld", "--policy", "teacher"], "set APPWORLD_ROOT or give --appworld-root"),
         (["collect", "appworld", "--split", "dev"], "'dev' is a test split of appworld"),
         (["run", "household", "--student", "http://127.0.0.1:1/v1"], "model is missing"),
-        (["run", "household", "--methods", "copy"], "icd collect household"),
+        (["bench", "household", "--methods", "copy"], "icd collect household"),
         (["collect", "household", "--split", "test"], "is a test split"),
         (["report"], "there is no store"),
         (["memory", "list"], "there is no store"),
@@ -116,7 +116,7 @@ def test_a_store_that_is_none_is_code_4(capsys: pytest.CaptureFixture[str]) -> N
 def test_collect_then_run_then_report(capsys: pytest.CaptureFixture[str]) -> None:
     collected = collect(capsys)
     assert collected["episodes"] == collected["demonstrations"] == 3
-    arguments = ["run", "household", "-n", "2", "--methods", "copy,teacher", "--max-steps", "20", *HASHING]
+    arguments = ["bench", "household", "-n", "2", "--methods", "copy,teacher", "--max-steps", "20", *HASHING]
     code, out, err = call(capsys, *arguments, "--html", "pages/report.html")
     assert code == 0
     assert "copy" in out
@@ -141,7 +141,7 @@ def test_a_run_with_a_policy_only(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_missing_model_is_code_3_and_says_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = call(capsys, "run", "household", "-n", "1", "--methods", "student")
+    code, _, err = call(capsys, "bench", "household", "-n", "1", "--methods", "student")
     assert code == 3
     assert "icd models pull smollm2-135m" in err
 

@@ -56,7 +56,7 @@ def collect(workspace: Path) -> None:
 
 def arguments(server: LoopbackServer, episodes: int = 2) -> list[str]:
     return [
-        *("run", "household", "-n", str(episodes), "--max-steps", "5", "--embedder", "hashing", "--json"),
+        *("bench", "household", "-n", str(episodes), "--max-steps", "5", "--embedder", "hashing", "--json"),
         *("--student", server.base_url, "--student-model", "gpt-4.1-mini"),
     ]
 

@@ -22,7 +22,8 @@ from scenario import (
 
 from icd.benchmark.experiment import Workplace
 from icd.benchmark.locks import alone
-from icd.benchmark.runner import STOP_AFTER, Ended, Event, Started, StepTaken
+from icd.benchmark.retrying import STOP_AFTER
+from icd.benchmark.runner import Ended, Event, Started, StepTaken
 from icd.benchmark.summary import summarise
 from icd.errors import BackendRefusedError, BackendUnreachableError, BudgetError, ConfigurationError
 from icd.testing import DemonstrationBackend, FlakyBackend

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from icd_envs.base import Environment, Task
+from icd_envs.base import Environment, Stepping, Task
 from icd_envs.errors import TaskNotFoundError
 from icd_envs.household.game import Game
 from icd_envs.household.generator import Household, category_of, household
@@ -22,6 +22,7 @@ class HouseholdSuite:
     splits: tuple[str, ...] = tuple(_SIZES)
     test_splits: tuple[str, ...] = ("dev", "test")
     max_steps: int = 30
+    stepping: Stepping = "loop"
 
     def tasks(self, split: str, limit: int | None = None, seed: int = 0) -> Sequence[Task]:
         """Return tasks of a split, the six categories in turn. Raises `TaskNotFoundError`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
-from icd_envs.base import Environment, Task
+from icd_envs.base import Environment, Stepping, Task
 from icd_envs.code_environment import MAX_STEPS, CodeEnvironment
 from icd_envs.code_world import CodeTask, GoldStep
 from icd_envs.errors import TaskNotFoundError
@@ -23,6 +23,7 @@ class WorkspaceSuite:
     splits: tuple[str, ...] = _SPLITS
     test_splits: tuple[str, ...] = ("test",)
     max_steps: int = MAX_STEPS
+    stepping: Stepping = "thread"
 
     def __init__(self, require_sandbox: bool = False) -> None:
         """Play anywhere; ``require_sandbox`` refuses where the agent's code could not be locked in."""
