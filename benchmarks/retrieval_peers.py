@@ -39,13 +39,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import numpy as np
-from common import Figures, emit
+from common import Figures, emit, machine
 from peer_environment import CACHE, PeerMissingError, environment_python
 from retrieval import K, make_embedder
 from retrieval_data import QUERIES, Truth, prepare
@@ -64,6 +66,8 @@ PEERS = ("dspy-knn", "langchain-flat", "langchain-hnsw", "langchain-chroma")
 OURS = ("icd", "icd-search", "icd-state")
 _BLOCK = 10
 _MAX_GB = 12.0
+_SHARE = 0.75
+"""Of the machine's memory, what all contestants together may take."""
 _EQUAL = 0.005
 """Recalls nearer than this count as equal."""
 _HERE = Path(__file__).parent
@@ -148,28 +152,29 @@ class Contestant:
         return dict(json.loads(line))
 
 
-def skipped(system: str, vectors: str, case: Case) -> str:
-    """Return why a peer is left out, empty if it is not."""
+def skipped(system: str, vectors: str, case: Case, left_gb: float) -> str:
+    """Return why a peer is left out, empty if it is not; `left_gb` is the memory that the others have left."""
     dimension = 384 * (4 if vectors == "joint" else 1)
-    # Vectors are held once more while they are built, and a step's record takes about 1.5 kB.
-    needed = case.steps * (2 * 4 * dimension + 1_500) / 1e9
+    # DSPy holds the vectors three times while it starts; a step's record takes about 1.5 kB.
+    needed = case.steps * ((3 if system == "dspy-knn" else 1) * 4 * dimension + 1_500) / 1e9
     if needed > _MAX_GB:
         return f"needs about {needed:.0f} GB"
-    if system == "langchain-chroma" and case.steps * dimension > 100_000 * 1_536:
-        return "adds about 500 steps a second: an hour"
+    if needed > left_gb:
+        return f"needs about {needed:.0f} GB, {max(left_gb, 0):.0f} are left beside the others"
+    if system == "langchain-chroma" and case.steps > 100_000:
+        return "adds a few hundred steps a second: an hour"
     return ""
 
 
-def contestants(case: Case, folder: Path, python: Path | None) -> Iterator[tuple[str, list[str], str]]:
-    """Yield name, command, and the reason why it is left out."""
+def contestants(folder: Path, python: Path | None) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield system, vectors and command."""
     for system in OURS:
-        yield system, [sys.executable, str(_HERE / "retrieval_icd.py"), system, str(folder), str(K)], ""
+        yield system, "", [sys.executable, str(_HERE / "retrieval_icd.py"), system, str(folder), str(K)]
     for system in PEERS if python is not None else ():
         for vectors in ("joint", "state"):
             script = str(_HERE / "retrieval_contestant.py")
             built = str(CACHE / "built" / f"{folder.name}-{system}-{vectors}")
-            command = [str(python), script, system, vectors, str(folder), str(K), built]
-            yield f"{system} {vectors}", command, skipped(system, vectors, case)
+            yield system, vectors, [str(python), script, system, vectors, str(folder), str(K), built]
 
 
 def say(text: str) -> None:
@@ -180,13 +185,18 @@ def measure(
     case: Case, arguments: argparse.Namespace, python: Path | None
 ) -> tuple[list[Samples], dict[str, str]]:
     """Measure everybody on one set of steps."""
-    folder = prepare(case.steps, arguments.embedder, CACHE, case.distinct)
+    # In a process of its own: what it took is not given back before its end.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        folder = pool.submit(prepare, case.steps, arguments.embedder, CACHE, case.distinct).result()
     count = QUERIES // 4 if arguments.quick else QUERIES
     say(f"{case}: {(folder / 'about.json').read_text()}")
     left_out: dict[str, str] = {}
     with ExitStack() as stack:
         running: list[Contestant] = []
-        for name, command, reason in contestants(case, folder, python):
+        for system, vectors, command in contestants(folder, python):
+            name = f"{system} {vectors}".strip()
+            left = _SHARE * float(machine()["memory_gb"]) - sum(one.memory_mb() for one in running) / 1e3
+            reason = skipped(system, vectors, case, left) if vectors else ""
             if not reason:
                 try:
                     running.append(Contestant(name, command))
