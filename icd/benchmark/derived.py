@@ -16,7 +16,8 @@ import re
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from icd.benchmark.methods import Method, MethodDefaults
+from icd.benchmark.conditions import method_defaults
+from icd.benchmark.methods import Method, MethodDefaults, recorded_method
 from icd.benchmark.played import Result, Tokens
 from icd.benchmark.played_run import PlayedRun
 from icd.benchmark.steps import played_steps
@@ -131,17 +132,17 @@ def _episodes(run: PlayedRun, least: float) -> list[Result]:
 
 
 def _sampled_student(run: PlayedRun) -> str:
-    """Return the method with the most episodes that samples each step more than once and never asked the teacher.
+    """Return the method with the most episodes that samples more than once and never asked the teacher.
 
     Raises:
         ConfigurationError: there is none.
     """
+    defaults = method_defaults(run.conditions)
     candidates = [
         (len(results), name)
         for name, results in run.results.items()
-        if name not in ("in-context", "student", "teacher", "copy")
+        if recorded_method(name, defaults).policy.n > 1
         and not any(result.teacher_steps for result in results)
-        and all(step.wanted > 1 for step in played_steps(run.store, run.run_id, name))
     ]
     if not candidates:
         raise ConfigurationError(
