@@ -10,6 +10,7 @@ import typer
 
 from icd.cli import (
     audit,
+    calibrate,
     collect,
     config,
     demo,
@@ -40,6 +41,7 @@ app.command("demo")(demo.demo)
 app.command("collect")(collect.collect)
 app.command("run")(running.run)
 app.command("bench")(benchmark.bench)
+app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)
 app.command("serve")(serve.serve)
