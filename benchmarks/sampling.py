@@ -30,6 +30,7 @@ sys.path[:0] = [str(_ROOT), str(_ROOT / "memory"), str(_ROOT / "envs"), str(_ROO
 
 from common import Figures, emit  # noqa: E402
 
+from icd.agreement import vote  # noqa: E402
 from icd.benchmark.statistics import clustered_share, ratio  # noqa: E402
 from icd.cascade import (  # noqa: E402
     NO_GUARDS,
@@ -113,13 +114,14 @@ def figures(decisions: Sequence[Sampled], policy: Policy, fixed: Policy) -> Figu
 
 def about(decisions: Sequence[Sampled], skipped: int, fixed: Policy) -> Figures:
     """Describe what was compared on."""
-    agreeing = [sum(key == keys[0] is not None for key in keys) for keys in (d.keys for d in decisions)]
+    votes = [vote(decision.keys) for decision in decisions]
     return {
         "fixed": str(fixed),
         "steps": len(decisions),
         "tasks": len({decision.task for decision in decisions}),
         "steps without all samples": skipped,
-        "all samples equal": sum(n >= fixed.n for n in agreeing) / len(decisions),
+        "all samples equal": sum(found.share == 1 for found in votes) / len(decisions),
+        "no sample readable": sum(found.key is None for found in votes) / len(decisions),
     }
 
 
