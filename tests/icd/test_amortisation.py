@@ -151,7 +151,8 @@ def test_the_sizes_of_a_run() -> None:
         ]
 
     names = (
-        "student", "in-context", "in-context[memory_size=20]", "in-context[k=1]", "in-context[k=1;memory_size=5]", "cascade",
+        "student", "in-context", "in-context[memory_size=20]", "in-context[k=1]",
+        "in-context[k=1;memory_size=5]", "cascade",
     )  # fmt: skip
     rungs = memory_rungs({name: results(name, name != "student") for name in names}, 100)
     assert [rung.demonstrations for rung in rungs] == [0, 20, 100]

@@ -14,6 +14,7 @@ from icd.benchmark.derived import derive, derived_method, parse_derived
 from icd.benchmark.methods import MethodDefaults
 from icd.benchmark.played_run import PlayedRun
 from icd.benchmark.steps import played_steps
+from icd.benchmark.summary import summarise_run
 from icd.errors import ConfigurationError
 from icd_memory.store import Store
 
@@ -120,3 +121,17 @@ def test_steps_say_whether_the_students_choice_is_the_teachers(store: Store) -> 
     assert [step.matches for step in steps] == [True, False, False, None, False, None]
     assert [step.agreement for step in steps] == [pytest.approx(2 / 3), 1, pytest.approx(2 / 3), 1, 0, None]
     assert [(step.step, step.steps, step.wanted) for step in steps] == [(n, 6, 3) for n in range(6)]
+
+
+def test_a_summary_shows_derived_methods_like_any(store: Store) -> None:
+    run = run_of(store)
+    for task in "abcd":
+        add_episode(store, "run", "in-context", task, won=task in "ab", cost=1.0)
+        add_episode(store, "run", "teacher", task, won=task != "d", cost=5.0)
+    summary = summarise_run(run, {"oracle": derive("oracle", run)})
+    assert [method.method.name for method in summary.methods] == ["in-context", "teacher", "oracle"]
+    oracle = summary.of("oracle")
+    assert oracle is not None
+    assert (oracle.success.value, oracle.cost.value, oracle.episodes) == (0.75, 2.0, 4)
+    assert oracle.against.relative_cost is not None
+    assert oracle.against.relative_cost.value == pytest.approx(0.4)
