@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from icd.benchmark.played import Result, by_task
+from icd.benchmark.power import detectable
 from icd.benchmark.statistics import Interval, mcnemar, mean_difference, paired_difference
+from icd.errors import MissingExtraError
 
 __all__ = ["PairedDifference", "Pairs", "differences"]
 
@@ -46,6 +49,11 @@ class PairedDifference:
     only_second: int
     cost: Interval
     """Dollars an episode."""
+    discordance: float
+    """Share of episodes that exactly one of them won, with one more of each kind, so that it is never 0 or 1."""
+    detectable: float | None
+    """Difference of success that so many tasks show with a chance of 80 %, at this discordance; None: none, or it is not
+    known without the extra ``report``."""
 
 
 def differences(results: Mapping[str, Sequence[Result]]) -> tuple[PairedDifference, ...]:
@@ -74,20 +82,34 @@ def _difference(first: str, second: str, results: Mapping[str, Sequence[Result]]
         {(r.task_id, r.seed): r.won for group in side for r in group} for side in (pairs.first, pairs.second)
     )
     won_by_one, won_by_other = _won(pairs.first), _won(pairs.second)
+    only_first = sum(won and not other[key] for key, won in one.items())
+    only_second = sum(won and not one[key] for key, won in other.items())
+    discordance = (only_first + only_second + 1) / (len(one) + 2)
     return PairedDifference(
         first,
         second,
         len(pairs.first),
         paired_difference(won_by_one, won_by_other),
         mcnemar(won_by_one, won_by_other),
-        sum(won and not other[key] for key, won in one.items()),
-        sum(won and not one[key] for key, won in other.items()),
-        mean_difference(
-            [[r.cost for r in group] for group in pairs.first],
-            [[r.cost for r in group] for group in pairs.second],
-        ),
+        only_first,
+        only_second,
+        mean_difference(_costs(pairs.first), _costs(pairs.second)),
+        discordance,
+        _detectable(len(pairs.first), discordance),
     )
+
+
+@cache
+def _detectable(tasks: int, discordance: float) -> float | None:
+    try:
+        return detectable(tasks, discordance)
+    except MissingExtraError:
+        return None
 
 
 def _won(groups: Sequence[Sequence[Result]]) -> list[list[float]]:
     return [[float(r.won) for r in group] for group in groups]
+
+
+def _costs(groups: Sequence[Sequence[Result]]) -> list[list[float]]:
+    return [[r.cost for r in group] for group in groups]

@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeAlias
 
 from icd.benchmark import sheets
 from icd.benchmark.charts.ablation import setting_chart
-from icd.benchmark.charts.amortisation import amortised, spending
+from icd.benchmark.charts.amortisation import spending
 from icd.benchmark.charts.pareto import front, success_against_cost
 from icd.benchmark.charts.reliability import reliability_chart
-from icd.benchmark.findings import Findings
+from icd.benchmark.findings import EPISODES_TO_COME, Findings
 from icd.benchmark.sheets import Sheet
 from icd.benchmark.table import headline, notes
 
@@ -55,14 +55,16 @@ def parts(found: Findings) -> Iterator[Part]:
     yield _methods(found)
     if played:
         yield _pareto(found)
-    if amortised(summary):
+    if found.amortisations:
         yield _amortisation(found)
     if found.differences:
         yield Part(
             "differences",
             "Paired differences",
             ("First minus second, on the tasks and seeds that both finished. p is McNemar's exact test of equal success, "
-            "not corrected for the number of comparisons.",),
+            "not corrected for the number of comparisons.",
+            "Can be shown: the difference that so many tasks show with a chance of 80 %, if as many of them as here are "
+            "discordant (won by exactly one of the two).",),
             sheets=(sheets.difference_sheet(found.differences),),
         )  # fmt: skip
     if any(method.by_category for method in played):
@@ -113,9 +115,33 @@ def _amortisation(found: Findings) -> Part:
         "amortisation",
         "When the demonstrations have paid for themselves",
         (f"Collecting the demonstrations cost ${cost:.4f}, failed attempts included. Marks are break-even points "
-        "with the teacher and their 95 % intervals; bands follow the interval of the cost of an episode.",),
-        charts=(partial(spending, found.summary),),
+        "with the teacher and their 95 % intervals; bands follow the interval of the cost of an episode.",
+        *_stopping(found)),
+        charts=(partial(spending, found.amortisations, _names(found)),),
     )  # fmt: skip
+
+
+def _names(found: Findings) -> list[str]:
+    """Return the methods in the order that gives them their colours."""
+    return [method.method.name for method in found.summary.methods]
+
+
+def _stopping(found: Findings) -> Iterator[str]:
+    """Say whether more demonstrations would pay."""
+    rule = found.stopping
+    if rule is None:
+        return
+    said = {
+        "stop": "further demonstrations do not pay",
+        "collect": "further demonstrations pay",
+        "unclear": "whether further demonstrations pay is unclear",
+    }[rule.verdict]
+    beyond = ", an extrapolation beyond the largest memory played" if rule.beyond else ""
+    yield (
+        f"For {EPISODES_TO_COME:,} more episodes, {said}: the best number of them is {rule.best.value:.0f} "
+        f"(95 %: {rule.best.low:.0f} to {rule.best.high:.0f}){beyond}, from {rule.tasks} tasks played with "
+        "memories of several sizes."
+    )
 
 
 def _escalations(found: Findings) -> Part:
@@ -136,7 +162,7 @@ def _agreement(found: Findings) -> Part:
         "Whether agreement says who is right",
         ("AUROC is the probability that a right step has the higher agreement of a right and a wrong one: 0.5 says "
         "nothing, 1 everything. Intervals are over tasks.",),
-        charts=(partial(reliability_chart, found.agreement),),
+        charts=(partial(reliability_chart, found.agreement, _names(found)),),
         sheets=(sheets.agreement_sheet(found.agreement),),
     )  # fmt: skip
 

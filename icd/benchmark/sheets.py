@@ -149,14 +149,22 @@ def difference_sheet(found: Sequence[PairedDifference]) -> Sheet:
             Cell("< 0.001" if d.p < 0.001 else f"{d.p:.3f}"),
             Cell(str(d.only_first)),
             Cell(str(d.only_second)),
+            _detectable(d),
             figure(d.cost, "+z.4f"),
         ]
         for d in found
     ]
     columns = (
-        "difference", "tasks", "success", "McNemar's p", "only the first", "only the second", "$ an episode",
+        "difference", "tasks", "success", "McNemar's p", "only the first", "only the second", "can be shown",
+        "$ an episode",
     )  # fmt: skip
     return Sheet("Differences on the same tasks", columns, rows)
+
+
+def _detectable(found: PairedDifference) -> Cell:
+    """Return the difference that so many tasks can show."""
+    beside = f"{found.discordance:.0%} discordant"
+    return Cell("none" if found.detectable is None else f"±{found.detectable:.2f}", beside)
 
 
 def escalation_sheet(found: EscalationMap) -> Sheet:

@@ -3,86 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from icd.benchmark.amortisation import Amortisation
 from icd.benchmark.charts.style import Chart, Look, draw, looks
-from icd.benchmark.summary import MethodSummary, RunSummary
+from icd.benchmark.statistics import Interval
+from icd.ledger import BreakEven
 
-__all__ = ["amortised", "spending"]
-
-_EPISODES = 100
-"""Shown where no break-even is known."""
-_MOST = 4
-"""Methods in the chart: more lines cannot be told apart."""
+__all__ = ["spending"]
 
 
-def amortised(summary: RunSummary) -> list[MethodSummary]:
-    """Return the methods whose demonstrations may pay for themselves: the first few as the run shows them."""
-    played = [m for m in summary.methods if m.episodes and not m.derived]
-    return [m for m in played if m.against.break_even is not None][:_MOST]
+def spending(bills: Mapping[str, Amortisation], order: Sequence[str], id: str) -> str:
+    """Return an SVG of cumulative cost against episodes by method, with each break-even and its 95 % interval.
 
-
-def spending(summary: RunSummary, id: str) -> str:
-    """Return an SVG of cumulative cost against episodes, with each break-even and its 95 % interval.
+    `order` names all methods of the run, so that each looks alike in all charts.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    methods = amortised(summary)
-    teacher = summary.of("teacher")
-    horizon = _horizon(methods)
-    look = looks([m.method.name for m in summary.methods])
+    look = looks(order)
+    horizon = max(found.points[-1].episodes for found in bills.values())
 
     def paint(axes: Any) -> None:
-        for method in [*methods, *([teacher] if teacher else [])]:
-            start = 0.0 if method is teacher else summary.collection.cost
-            _line(axes, method, start, horizon, look[method.method.name])
-        for method in methods:
-            _mark(axes, method, summary.collection.cost, horizon, look[method.method.name])
+        first = next(iter(bills.values()))
+        episodes = [point.episodes for point in first.points]
+        _line(axes, "teacher", episodes, [point.teacher for point in first.points], look["teacher"])
+        for name, found in bills.items():
+            episodes = [point.episodes for point in found.points]
+            _line(axes, name, episodes, [point.method for point in found.points], look[name])
+        for name, found in bills.items():
+            _mark(axes, found, horizon, look[name])
         axes.set(xlabel="episodes", ylabel="US dollars spent, collecting included", xlim=(0, horizon))
         axes.set_ylim(bottom=0)
 
-    said = "; ".join(f"{m.method.name} {_said(m)}" for m in methods)
-    chart = Chart(
-        id,
-        "Cumulative cost against episodes",
-        f"Collecting cost ${summary.collection.cost:.4f}. Break-even with the teacher: {said}.",
-    )
+    said = "; ".join(f"{name} {_said(found.break_even)}" for name, found in bills.items())
+    chart = Chart(id, "Cumulative cost against episodes", f"Break-even with the teacher: {said}.")
     return draw(chart, paint)
 
 
-def _horizon(methods: Sequence[MethodSummary]) -> float:
-    known = [m.against.break_even for m in methods]
-    ends = [e for found in known if found for e in (found.episodes, found.high) if math.isfinite(e)]
-    return max(1.25 * max(ends, default=_EPISODES), 10.0)
-
-
-def _line(axes: Any, method: MethodSummary, start: float, horizon: float, look: Look) -> None:
-    episodes = [0.0, horizon]
-    axes.plot(
-        episodes,
-        [start + n * method.cost.value for n in episodes],
-        color=look.colour,
-        lw=1.8,
-        label=method.method.name,
-    )
+def _line(axes: Any, name: str, episodes: Sequence[int], spent: Sequence[Interval], look: Look) -> None:
+    axes.plot(episodes, [one.value for one in spent], color=look.colour, lw=1.8, label=name)
     axes.fill_between(
         episodes,
-        [start + n * method.cost.low for n in episodes],
-        [start + n * method.cost.high for n in episodes],
+        [one.low for one in spent],
+        [one.high for one in spent],
         color=look.colour,
         alpha=0.12,
         lw=0,
     )
 
 
-def _mark(axes: Any, method: MethodSummary, start: float, horizon: float, look: Look) -> None:
+def _mark(axes: Any, bill: Amortisation, horizon: float, look: Look) -> None:
     """Mark a break-even, its interval cut at the end of the axis."""
-    found = method.against.break_even
-    if found is None or not math.isfinite(found.episodes):
+    found = bill.break_even
+    if not math.isfinite(found.episodes):
         return
-    spent = start + found.episodes * method.cost.value
+    start, end = bill.points[0], bill.points[-1]
+    spent = start.method.value + (end.method.value - start.method.value) * found.episodes / end.episodes
     axes.errorbar(
         [found.episodes],
         [spent],
@@ -96,9 +74,8 @@ def _mark(axes: Any, method: MethodSummary, start: float, horizon: float, look: 
     )
 
 
-def _said(method: MethodSummary) -> str:
-    found = method.against.break_even
-    if found is None or not math.isfinite(found.episodes):
+def _said(found: BreakEven) -> str:
+    if not math.isfinite(found.episodes):
         return "never"
     high = "never" if math.isinf(found.high) else f"{found.high:.0f}"
     return f"after {found.episodes:.0f} episodes (95 %: {found.low:.0f} to {high})"

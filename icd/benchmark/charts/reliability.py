@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icd.benchmark.agreement_quality import AgreementQuality
@@ -12,13 +12,15 @@ from icd.benchmark.charts.style import FAINT, Chart, draw, looks
 __all__ = ["reliability_chart"]
 
 
-def reliability_chart(qualities: Mapping[str, AgreementQuality], id: str) -> str:
+def reliability_chart(qualities: Mapping[str, AgreementQuality], order: Sequence[str], id: str) -> str:
     """Return an SVG with the share of right steps by agreement, a line for each method.
+
+    `order` names all methods of the run, so that each looks alike in all charts.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    look = looks(list(qualities))
+    look = looks(order)
 
     def paint(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=FAINT, lw=1.2, ls="--", zorder=1)
