@@ -18,8 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from icd.benchmark.method_notation import read_method
-from icd.benchmark.played import Result, by_task
 from icd.benchmark.statistics import CONFIDENCE, Groups, Interval, mean
 from icd.ledger import BreakEven, break_even
 
@@ -128,29 +126,6 @@ class StopCollecting:
     """The best number lies beyond the largest memory that was measured: it is an extrapolation."""
 
 
-def memory_rungs(
-    results: Mapping[str, Sequence[Result]], demonstrations: int, base: str = "in-context"
-) -> list[Rung]:
-    """Return what a run played with memories of several sizes: the ablation of `memory_size` of `base`, itself with all
-    demonstrations, and the student without any."""
-    sizes = {"student": 0, base: demonstrations}
-    for name in results:
-        written = read_method(name)
-        if written.head == base and written.changes.keys() == {"memory_size"}:
-            sizes[name] = written.changes["memory_size"] or demonstrations
-    rungs = {size: _rung(size, results[name]) for name, size in sizes.items() if results.get(name)}
-    return [rungs[size] for size in sorted(rungs)]
-
-
-def _rung(size: int, results: Sequence[Result]) -> Rung:
-    tasks = {group[0].task_id: group for group in by_task(results)}
-    return Rung(
-        size,
-        {task: sum(r.won for r in group) / len(group) for task, group in tasks.items()},
-        {task: sum(r.cost for r in group) / len(group) for task, group in tasks.items()},
-    )
-
-
 def stop_collecting(
     rungs: Sequence[Rung], *, price: float, worth: float, episodes: int, have: int | None = None
 ) -> StopCollecting:
@@ -164,10 +139,12 @@ def stop_collecting(
         have: demonstrations so far; None: those of the largest memory.
 
     Raises:
-        ValueError: fewer than three sizes, or no task that was played with all of them.
+        ValueError: fewer than three sizes, or no task that was played with all of them; or an amount is no amount.
     """
     import numpy as np
 
+    if not all(0 <= amount < math.inf for amount in (price, worth, episodes)):
+        raise ValueError(f"a price of {price}, a worth of {worth} and {episodes} episodes say nothing")
     rungs = sorted(rungs, key=lambda rung: rung.demonstrations)
     sizes = np.asarray([rung.demonstrations for rung in rungs], float)
     if len(set(sizes)) < FEWEST_SIZES or len(set(sizes)) < len(sizes):

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icd.benchmark.amortisation import Rung, StopCollecting, amortisation, memory_rungs, stop_collecting
-from icd.benchmark.played import Result, Tokens
+from icd.benchmark.amortisation import Rung, StopCollecting, amortisation, stop_collecting
 from icd.ledger import break_even
 
 costs = st.lists(st.tuples(st.floats(0.01, 5), st.floats(0.01, 5)), min_size=1, max_size=12)
@@ -140,21 +139,5 @@ def test_two_sizes_are_no_curve() -> None:
         stop_collecting(rungs, price=PRICE, worth=WORTH, episodes=100)
     with pytest.raises(ValueError, match="no task"):
         stop_collecting([*rungs, Rung(50, {"x": 1.0}, {"x": 0.1})], price=PRICE, worth=WORTH, episodes=100)
-
-
-def test_the_sizes_of_a_run() -> None:
-    def results(name: str, won: bool) -> list[Result]:
-        return [
-            Result(name, task, seed, "put", won and not seed, 5, 0, 0.5 + seed, Tokens(), False)
-            for task in "ab"
-            for seed in (0, 1)
-        ]
-
-    names = (
-        "student", "in-context", "in-context[memory_size=20]", "in-context[k=1]",
-        "in-context[k=1;memory_size=5]", "cascade",
-    )  # fmt: skip
-    rungs = memory_rungs({name: results(name, name != "student") for name in names}, 100)
-    assert [rung.demonstrations for rung in rungs] == [0, 20, 100]
-    assert [rung.won for rung in rungs] == [{"a": 0, "b": 0}, {"a": 0.5, "b": 0.5}, {"a": 0.5, "b": 0.5}]
-    assert rungs[0].cost == {"a": 1.0, "b": 1.0}
+    with pytest.raises(ValueError, match="say nothing"):
+        stop_collecting(rungs, price=PRICE, worth=math.inf, episodes=100)
