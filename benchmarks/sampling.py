@@ -2,9 +2,9 @@
 
     python benchmarks/sampling.py STORE [STORE ...] [--policy POLICY] [--fixed POLICY] [--json]
 
-Reads the decisions of every run in the stores that hold all samples of the fixed policy (made with
-`[run] record = "full"`, or with a policy that draws as many at once), and draws from them one by one, in the
-order in which they were given, as the sequential policy would. The decision is the same if the same one acts,
+Reads the decisions of every run in the stores that hold all samples of the fixed policy (such as
+`ICD_RUN__RECORD=full icd run household --policy 'majority(5, 0.6)'` leaves), and draws from them one by one, in
+the order in which they were given, as the sequential policy would. The decision is the same if the same one acts,
 and the student does the same thing. Guards are left out: they judge the action alone.
 
 Where samples share a prompt, a backend is asked for several at once: first for the fewest that can be enough
