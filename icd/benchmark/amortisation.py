@@ -33,7 +33,6 @@ __all__ = [
     "Rung",
     "StopCollecting",
     "amortisation",
-    "memory_rungs",
     "stop_collecting",
 ]
 
