@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
+from icd.benchmark.retrying import Retries
 from icd.benchmark.runner import (
-    STOP_AFTER,
     Ended,
     Finished,
     Job,
+    Postponed,
     Stage,
     StepTaken,
     Tally,
@@ -26,7 +28,7 @@ from icd.benchmark.runner import (
 from icd.benchmark.shares import Shares
 from icd.benchmark.wire import EndSaid, ErrorSaid, Order, StepSaid, read_reply
 from icd.errors import BudgetError, ClusterError
-from icd_memory.rows import EpisodeRow, JsonObject
+from icd_memory.rows import JsonObject
 
 LOST_AFTER = 3
 """Workers that an episode may lose before it counts as a machine failure: it may be what kills them."""
@@ -39,7 +41,7 @@ class WorkerLostError(Exception):
 class Worker(Protocol):
     """Plays one episode at a time, somewhere."""
 
-    def play(self, order: JsonObject) -> AsyncIterator[JsonObject]:
+    def play(self, order: JsonObject) -> AsyncGenerator[JsonObject, None]:
         """Play the episode of an `Order` and yield `Reply`s. Raises `WorkerLostError`."""
 
     async def leave(self) -> None:
@@ -80,7 +82,8 @@ async def dispatch(
         foreman = _Foreman(to_play, stage, pool, Shares(budget, stage.store, jobs), workers)
         if workers:
             await foreman.run()
-        return Tally(foreman.done, tuple(foreman.failed), before, len(foreman.queue))
+        left = sum(not foreman.retries.has_failed(job.id) for job in foreman.queue)
+        return Tally(foreman.done, foreman.retries.failed, before, left)
     finally:
         await pool.close()
 
@@ -90,10 +93,9 @@ class _Foreman:
 
     def __init__(self, queue: deque[Job], stage: Stage, pool: Pool, shares: Shares, seats: int) -> None:
         self.queue, self.done = queue, 0
-        self.failed: list[EpisodeRow] = []
+        self.retries = Retries(stage.retries)
         self._stage, self._pool, self._shares, self._seats = stage, pool, shares, seats
         self._under_way = 0
-        self._failures_in_a_row = 0
         self._lost: Counter[str] = Counter()
         self._changed = asyncio.Condition()
 
@@ -118,7 +120,7 @@ class _Foreman:
 
     @property
     def _over(self) -> bool:
-        return not self._under_way and (not self.queue or self._failures_in_a_row >= STOP_AFTER)
+        return not self._under_way and (not self.queue or self.retries.exhausted)
 
     async def _seat(self) -> None:
         while not self._over:
@@ -163,12 +165,14 @@ class _Foreman:
 
     @property
     def _may_begin(self) -> bool:
-        if self._failures_in_a_row >= STOP_AFTER:
+        if self.retries.exhausted:
             return False
         # What did not get enough of the budget waits until it can have all that is left.
         return not self._under_way or not (self.queue and self._shares.was_short(self.queue[0].id))
 
     async def _one(self, job: Job, worker: Worker) -> None:
+        if pause := self.retries.pause(job.id):
+            await self._stage.wait(pause)
         share = self._shares.deal(job.id, self._seats - self._under_way + 1)
         order = Order(method=job.method, task_id=job.task.id, seed=job.seed, budget=share)
         try:
@@ -186,16 +190,17 @@ class _Foreman:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    async def _listen(self, job: Job, replies: AsyncIterator[JsonObject]) -> None:
-        async for data in replies:
-            match read_reply(data):
-                case StepSaid() as said:
-                    self._stage.on_event(StepTaken(job, said.step, said.actor, said.action))
-                case EndSaid() as said:
-                    self._ended(job, Finished(said.row, said.cost))
-                    return
-                case ErrorSaid() as said:
-                    raise said.error()
+    async def _listen(self, job: Job, replies: AsyncGenerator[JsonObject, None]) -> None:
+        async with aclosing(replies):
+            async for data in replies:
+                match read_reply(data):
+                    case StepSaid() as said:
+                        self._stage.on_event(StepTaken(job, said.step, said.actor, said.action))
+                    case EndSaid() as said:
+                        self._ended(job, Finished(said.row, said.cost, said.lasting))
+                        return
+                    case ErrorSaid() as said:
+                        raise said.error()
         raise WorkerLostError("it stopped in the middle of an episode")
 
     def _lost_at(self, job: Job, why: str) -> None:
@@ -204,14 +209,16 @@ class _Foreman:
             self.queue.appendleft(job)
             return
         error = ClusterError(f"{LOST_AFTER} workers were lost while they played it; the last one: {why}")
-        row = give_up(job, error, self._stage)
-        self._ended(job, Finished(row, spent_on(job.id, self._stage.store)))
+        cost = spent_on(job.id, self._stage.store)
+        self._ended(job, Finished(give_up(job, error, self._stage), cost, lasting=True))
 
     def _ended(self, job: Job, finished: Finished) -> None:
         if finished.row.status == "failed":
-            self.failed.append(finished.row)
-            self._failures_in_a_row += 1
+            if self.retries.again(finished.row, lasting=finished.lasting):
+                self.queue.append(job)
+                self._stage.on_event(Postponed(job, finished))
+                return
         else:
             self.done += 1
-            self._failures_in_a_row = 0
+            self.retries.worked(job.id)
         self._stage.on_event(Ended(job, finished))

@@ -80,6 +80,8 @@ class EndSaid(_Message):
     kind: Literal["end"] = "end"
     row: EpisodeRow
     cost: float
+    lasting: bool = False
+    """It failed in a way in which it would fail again."""
 
 
 class ErrorSaid(_Message):

@@ -99,7 +99,8 @@ class Workshop:
             async with playing(self._place.store, job.id):
                 stage = replace(self._experiment.stage, on_event=_teller(said))
                 finished = await play_one(job, self._world, stage)
-            said.put_nowait(EndSaid(row=finished.row, cost=finished.cost).model_dump(mode="json"))
+            end = EndSaid(row=finished.row, cost=finished.cost, lasting=finished.lasting)
+            said.put_nowait(end.model_dump(mode="json"))
         except (IcdError, EnvsError, IcdMemoryError) as error:
             said.put_nowait(ErrorSaid.of(error).model_dump(mode="json"))
         finally:
