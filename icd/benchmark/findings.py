@@ -50,7 +50,7 @@ class Findings:
     """Of the methods in which student and teacher share the steps."""
     ablations: tuple[Ablation, ...]
     agreement: Mapping[str, AgreementQuality]
-    """By method, where it can be known."""
+    """By method, where it can be known: some steps are right, and some are not."""
     facts: Mapping[str, str]
 
 
@@ -82,7 +82,11 @@ def findings(store: Store, run_id: str) -> Findings:
             if any(step.actor == "teacher" for step in own)
         ),
         _ablations(summary),
-        {name: quality for name, own in steps.items() if (quality := agreement_quality(own)) is not None},
+        {
+            name: quality
+            for name, own in steps.items()
+            if (quality := agreement_quality(own)) is not None and not math.isnan(quality.auroc.value)
+        },
         facts(store, run_id, run.results.values()),
     )
 

@@ -34,7 +34,7 @@ FULL: Mapping[str, list[Play]] = {
     "student": [Play(False, "sss"), Play(True, "ss", "heat"), Play(False, "s" * 25, "heat")],
     "in-context": [Play(True, "ss", cached=800), Play(True, "ss", "heat"), Play(False, "s" * 25, "heat")],
     "in-context[k=1]": [Play(False, "ss"), Play(True, "ss", "heat"), Play(False, "ss", "heat")],
-    "cascade": [Play(True, "st"), Play(True, "sst", "heat"), Play(True, "tstts", "heat")],
+    "cascade": [Play(True, "st"), Play(True, "sst", "heat"), Play(False, "tstts", "heat")],
     "teacher": [Play(True, "tt"), Play(True, "tt", "heat"), Play(True, "tttt", "heat")],
 }
 
@@ -152,7 +152,7 @@ def test_a_full_run_gives_a_valid_page_that_stands_alone(full: Full) -> None:
         "By kind of task",
         "Where the teacher acts",
         "in-context: k",
-        "agreement",
+        "Whether agreement says who is right",
         "caching",
         "How it was made",
     ):
@@ -230,6 +230,24 @@ def test_an_ablation_has_the_unchanged_method_among_its_values(full: Full) -> No
     (ablation,) = full.found.ablations
     assert (ablation.base, ablation.setting, ablation.numeric) == ("in-context", "k", True)
     assert [(p.value, p.unchanged) for p in ablation.points] == [("0", False), ("1", False), ("2", True)]
+
+
+def test_memories_of_several_sizes_say_whether_more_demonstrations_pay(store: Store) -> None:
+    plays = {
+        "student": [Play(False, "s" * 9)] * 4,
+        "in-context[memory_size=2]": [Play(True), *[Play(False, "s" * 9)] * 3],
+        "in-context": [Play(True)] * 4,
+        "teacher": [Play(True, "tt")] * 4,
+    }
+    found = found_in(store, plays)
+    assert [(p.value, p.unchanged) for a in found.ablations for p in a.points] == [
+        ("2", False),
+        ("all", True),
+    ]
+    assert found.stopping is not None
+    assert found.stopping.tasks == 4
+    assert "For 1,000 more episodes, " in document([found])
+    assert found_in(store, FULL, run_id="other").stopping is None
 
 
 def test_without_a_cache_every_token_has_the_fresh_price(full: Full) -> None:
