@@ -173,7 +173,7 @@ def contestants(folder: Path, python: Path | None) -> Iterator[tuple[str, str, l
     for system in PEERS if python is not None else ():
         for vectors in ("joint", "state"):
             script = str(_HERE / "retrieval_contestant.py")
-            built = str(CACHE / "built" / f"{folder.name}-{system}-{vectors}")
+            built = str(folder / "built" / f"{system}-{vectors}")
             yield system, vectors, [str(python), script, system, vectors, str(folder), str(K), built]
 
 
