@@ -7,12 +7,11 @@ what is made from an environment must not be published (`icd_envs.table.RESTRICT
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from icd.benchmark.played import results_by_method
+from icd.benchmark.report import write_whole
 from icd.errors import ConfigurationError
 from icd.runtime import PLAN_STEP
 from icd_envs.table import RESTRICTIONS
@@ -20,27 +19,16 @@ from icd_memory.rows import DecisionRow, JsonObject
 from icd_memory.store import Store
 
 
-def write_results(store: Store, run_id: str, file: Path) -> int:
-    """Write the results of a run and return the number of lines; the file is whole or as it was.
+def write_results(runs: Sequence[tuple[Store, str]], file: Path) -> int:
+    """Write the results of runs, each in its store, and return the number of lines; the file is whole or as it was.
 
     Raises:
-        ConfigurationError: the store has no such run.
+        ConfigurationError: a store has no such run.
         OSError: the file cannot be written.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            for line in results(store, run_id):
-                out.write(json.dumps(line, ensure_ascii=False) + "\n")
-                count += 1
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return count
+    lines = [json.dumps(line, ensure_ascii=False) for place in runs for line in results(*place)]
+    write_whole("".join(f"{line}\n" for line in lines), file)
+    return len(lines)
 
 
 def results(store: Store, run_id: str) -> Iterator[JsonObject]:

@@ -53,7 +53,11 @@ def audit(
         typer.Option("--strict", help="Stop at the first line that cannot be used, instead of skipping it."),
     ] = False,
     policy: Annotated[
-        str | None, typer.Option(help="student, random(p), unanimity(n), majority(n, share), sequential(n, confidence) or cascade.")
+        str | None,
+        typer.Option(
+            help="student, random(p), unanimity(n), majority(n, share), sequential(n, confidence) "
+            "or cascade."
+        ),
     ] = None,
     k: Annotated[int | None, typer.Option("--k", min=0, help="Demonstrations shown at a step.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, help="Of the student's samples.")] = None,

@@ -12,6 +12,7 @@ import typer
 
 from icd.cli import options
 from icd.cli.output import plain, results, say, write_json
+from icd.cli.run import write
 
 if TYPE_CHECKING:
     from icd.benchmark.findings import Findings
@@ -29,6 +30,7 @@ def report(
             help="Also write their tables as Markdown; - for standard output, and nothing else to it."
         ),
     ] = None,
+    results_to: options.Results = None,
     store: Annotated[
         list[str] | None,
         typer.Option("--store", help="Store: a file path or a database URL; may be given more than once."),
@@ -47,7 +49,10 @@ def report(
         if list_runs:
             _list(stores, json)
             return 0
-        found = _findings(stores, runs or [])
+        wanted = _wanted(stores, runs or [])
+        found = _findings(wanted)
+        if results_to is not None:
+            write(wanted, results_to)
     _write_files(found, html, None if on_stdout else markdown)
     if json:
         write_json([_json(one) for one in found])
@@ -66,14 +71,17 @@ def _open(config: Path | None, places: Sequence[str] | None, stack: ExitStack) -
     return [stack.enter_context(open_store(config, place)) for place in places or (None,)]
 
 
-def _findings(stores: Sequence[Store], runs: Sequence[str]) -> list[Findings]:
-    """Return what the runs show, each from the first store that has it; without runs, the last one of each store."""
+def _wanted(stores: Sequence[Store], runs: Sequence[str]) -> list[tuple[Store, str]]:
+    """Return the runs, each with the first store that has it; without runs, the last one of each store."""
+    if runs:
+        return [(next((s for s in stores if s.run(run)), stores[0]), run) for run in runs]
+    return [(store, _last(store)) for store in stores]
+
+
+def _findings(wanted: Sequence[tuple[Store, str]]) -> list[Findings]:
+    """Return what the runs show."""
     from icd.benchmark.findings import findings
 
-    if runs:
-        wanted = [(next((s for s in stores if s.run(run)), stores[0]), run) for run in runs]
-    else:
-        wanted = [(store, _last(store)) for store in stores]
     return [findings(store, run) for store, run in wanted]
 
 

@@ -11,6 +11,8 @@ from icd.cli import options
 from icd.cli.output import plain, results, say, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from icd.benchmark.experiment import Request
     from icd.benchmark.summary import RunSummary
     from icd.config import Settings
@@ -109,18 +111,18 @@ def compare(request: Request, settings: Settings, engine: tuple[str, str | None]
         experiment = on_engine(prepare_comparison(request, place), request, settings, *engine)
         code = failures(play(experiment, f"{request.environment}: {experiment.run_id}"))
         if outputs.results is not None:
-            write(place.store, experiment.run_id, outputs.results)
+            write([(place.store, experiment.run_id)], outputs.results)
         show(summarise(place.store, experiment.run_id), place.store, outputs.html, outputs.as_json)
         return code
     finally:
         place.close()
 
 
-def write(store: Store, run_id: str, file: Path) -> None:
-    """Write a run's raw results."""
+def write(runs: Sequence[tuple[Store, str]], file: Path) -> None:
+    """Write the raw results of runs, each in its store."""
     from icd.benchmark.results import write_results
 
-    say(f"results: {write_results(store, run_id, file)} episodes in {file}")
+    say(f"results: {write_results(runs, file)} episodes in {file}")
 
 
 def show(summary: RunSummary, store: Store, html: Path | None, as_json: bool) -> None:

@@ -40,7 +40,10 @@ def serve(
     ] = "warning",
     policy: Annotated[
         str | None,
-        typer.Option(help="student, teacher, random(p), unanimity(n), majority(n, share), sequential(n, confidence) or cascade."),
+        typer.Option(
+            help="student, teacher, random(p), unanimity(n), majority(n, share), sequential(n, confidence) "
+            "or cascade."
+        ),
     ] = None,
     student: options.Student = None,
     student_model: options.StudentModel = None,

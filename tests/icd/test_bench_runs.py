@@ -240,7 +240,7 @@ def test_no_episode_is_tried_too_often(tries: list[tuple[int, bool]], most: int)
 def test_raw_results_say_who_did_what_and_show_no_texts(place: Workplace, tmp_path: Path) -> None:
     run = played(place, "cascade", "copy").run_id
     file = tmp_path / "out" / "results.jsonl"
-    assert write_results(place.store, run, file) == 4
+    assert write_results([(place.store, run)], file) == 4
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     summary = summarise(place.store, run)
     for name in ("cascade", "copy"):
@@ -257,5 +257,5 @@ def test_raw_results_say_who_did_what_and_show_no_texts(place: Workplace, tmp_pa
     step = lines[0]["steps"][0]
     assert set(step) == {"action", "acted_by", "reason", "agreement", "support"}
     with pytest.raises(ConfigurationError, match="icd report --list"):
-        write_results(place.store, "no run", file)
+        write_results([(place.store, "no run")], file)
     assert file.read_text("utf-8") == text
