@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from icd.benchmark.retrying import STOP_AFTER as STOP_AFTER
 from icd.benchmark.retrying import Retries, lasting
 from icd.episode import NO_LIMITS, Episode, Limits, Progress, play
 from icd.errors import BackendError, ContextOverflowError, EnvsError, IcdError
