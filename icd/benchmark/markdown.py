@@ -10,7 +10,7 @@ from icd.benchmark.findings import Findings
 from icd.benchmark.sections import Section, section
 from icd.benchmark.sheets import Cell, Sheet, overview_sheet
 
-__all__ = ["document", "markdown_table"]
+__all__ = ["document", "escaped", "markdown_table"]
 
 
 def document(found: Sequence[Findings]) -> str:

@@ -15,7 +15,7 @@ from icd.benchmark.findings import EPISODES_TO_COME, Findings
 from icd.benchmark.sheets import Sheet
 from icd.benchmark.table import headline, notes
 
-__all__ = ["Part", "Section", "parts"]
+__all__ = ["Part", "Section", "parts", "section"]
 
 DrawChart: TypeAlias = Callable[[str], str]
 """From an id that is unique in the page to an SVG. May raise `MissingExtraError`."""
