@@ -65,18 +65,11 @@ def calibrate(
     from icd.cli.settings import model_arguments, resolve, typed_command
 
     settings = resolve(
-        config,
-        student=model_arguments(student, student_model),
-        teacher=model_arguments(teacher, teacher_model),
-        student__temperature=temperature,
-        retrieval__k=k,
-        run__max_steps=max_steps,
-        run__seed=seed,
-        run__budget=budget,
-        memory__store=store,
-        memory__embedder=embedder,
-        policy="cascade",
-    )
+        config, policy="cascade", retrieval__k=k, student__temperature=temperature,
+        student=model_arguments(student, student_model), teacher=model_arguments(teacher, teacher_model),
+        run__max_steps=max_steps, run__seed=seed, run__budget=budget,
+        memory__store=store, memory__embedder=embedder,
+    )  # fmt: skip
     wanted = _wanted(epsilon, delta, promise, candidates, by_support)
     chosen = suite_options(environment, games)
     request = Request(
