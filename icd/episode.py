@@ -102,6 +102,7 @@ async def play(
         meter.add(drafted.charges, drafted.seconds)
         plan = drafted.text
     steps: list[Step] = []
+    first = _context(task, result, episode_id, seed, plan)
     sticky: list[Excerpt] | None = None
     passed: Limit = ""
     while not result.done:
@@ -110,7 +111,7 @@ async def play(
             if passed := meter.passed:
                 break
             if runtime.settings.student_prompt.placement == "sticky" and sticky is None:
-                sticky = runtime.excerpts(context)
+                sticky = runtime.excerpts(first)
             decision = await runtime.decide(context, sticky)
             meter.add(decision.charges, decision.seconds)
             move = _Move(decision.action, decision.reasoning, decision.acted_by)

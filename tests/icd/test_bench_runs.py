@@ -170,6 +170,24 @@ def test_a_limit_holds_over_an_interruption(tmp_path: Path) -> None:
     assert outcome(FlakyBackend(DemonstrationBackend(model="gpt-4.1-mini"), faults), "cut.db") == whole
 
 
+def test_per_episode_keeps_its_excerpts_over_an_interruption(tmp_path: Path) -> None:
+    def shown(faults: list[Exception | None], name: str) -> list[object]:
+        backend = FlakyBackend(DemonstrationBackend(model="gpt-4.1-mini"), faults)
+        place = workplace(tmp_path / name, backend)
+        asyncio.run(collection(place).play())
+        for _ in range(2):
+            run = played(place, "per-episode", episodes=1).run_id
+        found = [
+            row.body["excerpts"]
+            for row in place.store.decisions(place.store.episodes(run)[0].id)
+            if row.step >= 0
+        ]
+        place.close()
+        return found
+
+    assert shown([None, None, None, BackendUnreachableError("gone")], "cut.db") == shown([], "whole.db")
+
+
 def test_unset_limits_and_later_settings_change_no_run_id(place: Workplace) -> None:
     facts = comparison(place, 1).config["conditions"]
     assert "limits" not in facts
