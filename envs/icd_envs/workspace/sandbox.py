@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,10 +20,13 @@ import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
+from weakref import finalize
 
 from icd_envs.errors import SandboxError
 
@@ -80,7 +84,8 @@ def _probed(bwrap: str | None) -> Containment:
     for further in (("--disable-userns",), ()) if bwrap else ():
         command = (str(bwrap), *_sandbox(further))
         try:
-            worker = Worker(Containment("bwrap", command, ""), Limits(), {"date": "2000-01-01", "apis": {}})
+            worker = Worker(Containment("bwrap", command, ""), Limits())
+            worker.start({"date": "2000-01-01", "apis": {}})
         except SandboxError as error:
             reason = f"bwrap does not work here ({error})"
             continue
@@ -141,27 +146,35 @@ os.register_at_fork(after_in_child=launcher.cache_clear)
 
 
 class Worker:
-    """One running worker. Any failure of it is a `SandboxError`, after which it is to be killed."""
+    """One worker process. Any failure of it is a `SandboxError`, after which it is to be killed."""
 
-    def __init__(self, containment: Containment, limits: Limits, start: Mapping[str, Any]) -> None:
-        """Start a worker and wait until it is ready. Raises `SandboxError`.
+    def __init__(self, containment: Containment, limits: Limits) -> None:
+        """Launch the process and wait for nothing: it is confined, and knows nothing of a world until `start`."""
+        self._socket, theirs = socket.socketpair()
+        command = (*containment.command, *_python(containment, limits))
+        self._process = launcher().submit(_launch, command, theirs)
+        self.filtered = False
+        """Whether the kernel refuses it system calls; known after `start`."""
+
+    @property
+    def pid(self) -> int:
+        """The process' id, which is also its group's."""
+        return self._process.result().pid
+
+    def start(self, start: Mapping[str, Any]) -> None:
+        """Tell it its world and wait until it is ready; once only. Raises `SandboxError`.
 
         `start`: the frozen `date` in ISO format and the names of the `apis` by app.
         """
-        ours, theirs = socket.socketpair()
-        self._socket = ours
-        command = (*containment.command, *_python(containment, limits))
-        with theirs:
-            self._process = launcher().submit(_launch, command, theirs.fileno()).result()
         try:
+            self._process.result()
             self.send({"kind": "start", **start}, _START_S)
             ready = json.loads(self.receive(time.monotonic() + _START_S))
         except (SandboxError, ValueError) as error:
-            self.kill()
-            told = self._last_words()
+            told = self._end()
             raise SandboxError(f"a worker does not start: {told or error}") from error
         self._last_words(0)
-        self.filtered: bool = ready.get("filtered") is True
+        self.filtered = ready.get("filtered") is True
 
     def send(self, message: Mapping[str, Any], seconds: float) -> None:
         """Send one message. Raises `SandboxError` when the worker is gone or does not read it in time."""
@@ -181,16 +194,32 @@ class Worker:
 
     def kill(self) -> None:
         """End the worker and whatever it started. May be called twice."""
+        self._end()
+
+    def _end(self) -> str:
+        """End it; return what it said while it started."""
         self._socket.close()
-        self._process.kill()
-        self._process.wait()
+        try:
+            process = self._process.result()
+        except SandboxError:
+            return ""
+        if process.returncode is None:
+            # The group, for a bwrap that is killed early leaves a half-made sandbox behind, which waits for ever.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return self._last_words()
 
     def _last_words(self, size: int = 4000) -> str:
-        """Return what a worker that is gone said while it started; nobody listens any longer."""
-        pipe = self._process.stderr
+        """Return what the worker said while it started; nobody listens any longer."""
+        pipe = self._process.result().stderr
         assert pipe is not None
+        if pipe.closed:
+            return ""
         with pipe:
-            return pipe.read(size).decode(errors="replace").strip()[-300:]
+            # What is there already, whoever still holds the other end.
+            os.set_blocking(pipe.fileno(), False)
+            return (pipe.read(size) or b"").decode(errors="replace").strip()[-300:]
 
     def _read(self, size: int, deadline: float) -> bytes:
         parts = []
@@ -215,16 +244,59 @@ def _python(containment: Containment, limits: Limits) -> tuple[str, ...]:
     return (*python, str(limits.memory_bytes), str(limits.cpu_seconds), str(worker))
 
 
-def _launch(command: tuple[str, ...], descriptor: int) -> subprocess.Popen[bytes]:
+def _launch(command: tuple[str, ...], end: socket.socket) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
-            command,
-            stdin=descriptor,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
+        with end:
+            return subprocess.Popen(
+                command,
+                stdin=end.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
     except OSError as error:
         raise SandboxError(f"a worker does not start: {error}") from error
+
+
+class Workers:
+    """Makes workers, each for one session only; one can be launched ahead, so that a session need not wait for it."""
+
+    def __init__(self, containment: Containment, limits: Limits) -> None:
+        self.containment = containment
+        self.limits = limits
+        self._waiting: list[Worker] = []
+        self._lock = Lock()
+        self._end = finalize(self, _kill_all, self._waiting)
+
+    def launch_ahead(self) -> None:
+        """Launch the next session's worker, if none is waiting; returns at once."""
+        with self._lock:
+            if not self._waiting and self._end.alive:
+                self._waiting.append(Worker(self.containment, self.limits))
+
+    def take(self, start: Mapping[str, Any]) -> Worker:
+        """Return a worker that was started as `Worker.start` says. Raises `SandboxError`."""
+        with self._lock:
+            waiting = self._waiting.pop() if self._waiting else None
+        if waiting is not None:
+            try:
+                waiting.start(start)
+            except SandboxError as error:
+                _LOG.info("a worker that was launched ahead is gone: %s", error)
+            else:
+                return waiting
+        worker = Worker(self.containment, self.limits)
+        worker.start(start)
+        return worker
+
+    def close(self) -> None:
+        """End the worker that is waiting; none is launched ahead any more. May be called twice."""
+        with self._lock:
+            self._end()
+
+
+def _kill_all(workers: list[Worker]) -> None:
+    while workers:
+        workers.pop().kill()

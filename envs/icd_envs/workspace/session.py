@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from icd_envs.code_world import CodeTask, Evaluation, Json
 from icd_envs.errors import EngineError, SandboxError, TaskNotFoundError
 from icd_envs.workspace.api import ApiError
-from icd_envs.workspace.sandbox import Containment, Limits, Worker, containment
+from icd_envs.workspace.sandbox import Limits, Worker, Workers, containment
 from icd_envs.workspace.tasks import WorkspaceTask, make_task, task_ids
 
 _LOG = logging.getLogger(__name__)
@@ -46,15 +46,12 @@ _Message = TypeAdapter[_Call | _Output](Annotated[_Call | _Output, Field(discrim
 class WorkspaceSession:
     """A task in its own world, with a worker for the model's code. The calls of several threads wait for each other."""
 
-    def __init__(
-        self, task: WorkspaceTask, limits: Limits | None = None, shut_in: Containment | None = None
-    ) -> None:
-        """Start the worker; `shut_in` defaults to the strongest containment here. Raises `SandboxError`."""
+    def __init__(self, task: WorkspaceTask, workers: Workers | None = None) -> None:
+        """Start a worker, by default under the strongest containment here. Raises `SandboxError`."""
         self._workspace_task = task
         self._world = task.world
         self._before = task.world.state()
-        self._limits = limits or Limits()
-        self._containment = shut_in or containment()
+        self._workers = workers or Workers(containment(), Limits())
         self._lock = Lock()
         self._executions = 0
         self._closed = False
@@ -98,7 +95,7 @@ class WorkspaceSession:
 
     def _start(self) -> Worker:
         apis = {app: list(names) for app, names in self._world.apis().items()}
-        return Worker(self._containment, self._limits, {"date": self._world.date.isoformat(), "apis": apis})
+        return self._workers.take({"date": self._world.date.isoformat(), "apis": apis})
 
     def _end_worker(self) -> None:
         worker, self._worker = self._worker, None
@@ -108,7 +105,7 @@ class WorkspaceSession:
     def _run(self, worker: Worker, code: str) -> str:
         """Serve the worker's calls until its output comes."""
         self._executions += 1
-        seconds = self._limits.seconds
+        seconds = self._workers.limits.seconds
         deadline = time.monotonic() + seconds + _GRACE_S
         request = {"kind": "execute", "id": self._executions, "code": code, "seconds": seconds}
         worker.send(request, deadline - time.monotonic())
@@ -140,9 +137,9 @@ class Workspace:
 
     def __init__(self, limits: Limits | None = None, require_sandbox: bool = False) -> None:
         """Find out how code can be shut in here. Raises `SandboxError` where a sandbox is required and there is none."""
-        self._limits = limits or Limits()
         self.containment = containment(require_sandbox)
         """How the model's Python runs; its `note` is for the user."""
+        self._workers = Workers(self.containment, limits or Limits())
         self._sessions: WeakSet[WorkspaceSession] = WeakSet()
 
     def task_ids(self, split: str) -> list[str]:
@@ -153,11 +150,16 @@ class Workspace:
 
     def open(self, task_id: str) -> WorkspaceSession:
         """Start a session in a fresh world. Raises `TaskNotFoundError`, `SandboxError`."""
-        session = WorkspaceSession(make_task(task_id), self._limits, self.containment)
+        # A worker takes as long to launch as a world to make, so the two go on together, and the next one is launched
+        # while this session is played.
+        self._workers.launch_ahead()
+        session = WorkspaceSession(make_task(task_id), self._workers)
         self._sessions.add(session)
+        self._workers.launch_ahead()
         return session
 
     def close(self) -> None:
         """End every open session. May be called twice."""
         for session in list(self._sessions):
             session.close()
+        self._workers.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -48,8 +50,9 @@ def make_task(task_id: str) -> WorkspaceTask:
     if task_id not in _table():
         raise TaskNotFoundError(f"the workspace has no task {task_id!r}: task_ids(split) lists them")
     one, variant = _table()[task_id]
-    world = World(f"{one.name}/{variant}")
-    plan = one.plan(world, variant)
+    with _no_collection():
+        world = World(f"{one.name}/{variant}")
+        plan = one.plan(world, variant)
     task = CodeTask(
         id=task_id,
         instruction=plan.instruction,
@@ -61,6 +64,19 @@ def make_task(task_id: str) -> WorkspaceTask:
         difficulty=one.difficulty,
     )
     return WorkspaceTask(task, world, plan.gold, plan.goal)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the cycle collector still: of the tens of thousands of rows that a world makes none is garbage."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @cache

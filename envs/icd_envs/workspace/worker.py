@@ -52,6 +52,8 @@ class _Wire:
         self._writing = threading.Lock()
         self.busy = False
         """The main thread is between a call and its answer, which no signal may tear apart."""
+        self.overdue: BaseException | None = None
+        """What came up meanwhile, to be raised when the answer is there."""
 
     def send(self, message: dict[str, Any]) -> None:
         body = json.dumps(message, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
@@ -74,6 +76,9 @@ class _Wire:
             finally:
                 if main:
                     self.busy = False
+        if main and self.overdue is not None:
+            error, self.overdue = self.overdue, None
+            raise error
         if reply["kind"] == "error":
             raise ApiError(reply["status"], reply["message"])
         return reply["value"]
@@ -181,10 +186,15 @@ class _Alarm:
     def off(self) -> None:
         self.armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self._wire.overdue = None
 
     def _ring(self, _signal: int, _frame: Any) -> None:
-        if self.armed and not self._wire.busy:
-            raise TimeLimitError(f"the code ran longer than {self._seconds:g} seconds")
+        if not self.armed:
+            return
+        error = TimeLimitError(f"the code ran longer than {self._seconds:g} seconds")
+        if not self._wire.busy:
+            raise error
+        self._wire.overdue = error
 
 
 def _freeze(now: real_datetime.datetime) -> None:

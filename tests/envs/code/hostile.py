@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 
+from icd_envs.errors import SandboxError
 from icd_envs.workspace import sandbox
 from icd_envs.workspace.sandbox import Containment, Limits, Worker, containment
 
@@ -95,12 +96,13 @@ def fill(code: str, target: str) -> str:
 
 def attempt(shut_in: Containment, code: str) -> str:
     """Return what the code printed in a worker of its own, or how that ended."""
-    worker = Worker(shut_in, LIMITS, {"date": "2026-01-01", "apis": {}})
+    worker = Worker(shut_in, LIMITS)
     try:
+        worker.start({"date": "2026-01-01", "apis": {}})
         deadline = time.monotonic() + 3 * LIMITS.seconds
         worker.send({"kind": "execute", "id": 1, "code": code, "seconds": LIMITS.seconds}, 1)
         return str(json.loads(worker.receive(deadline)).get("text"))
-    except (sandbox.SandboxError, ValueError) as error:
+    except (SandboxError, ValueError) as error:
         return f"stopped: {error}"
     finally:
         worker.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from icd_envs.errors import SandboxError
 from icd_envs.workspace import sandbox
-from icd_envs.workspace.sandbox import Containment, Limits, Worker, containment
+from icd_envs.workspace.sandbox import Containment, Limits, Worker, Workers, containment
 from icd_envs.workspace.session import Workspace, WorkspaceSession
 from icd_envs.workspace.state import State, diff
 from icd_envs.workspace.tasks import make_task, task_ids
@@ -24,6 +25,7 @@ from icd_envs.workspace.tasks import make_task, task_ids
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the filter is Linux's")
 _ENVS = str(Path(sandbox.__file__).parents[2])
 _ORDINARY = 65534
+_START = {"date": "2026-01-01", "apis": {}}
 
 
 def _limited() -> Containment:
@@ -47,7 +49,7 @@ def shut_in(request: pytest.FixtureRequest) -> Containment:
 @pytest.fixture(scope="module")
 def session(shut_in: Containment) -> Iterator[WorkspaceSession]:
     """One session for all attempts: it has to outlive each of them."""
-    session = WorkspaceSession(make_task(task_ids("train")[0]), hostile.LIMITS, shut_in)
+    session = WorkspaceSession(make_task(task_ids("train")[0]), Workers(shut_in, hostile.LIMITS))
     yield session
     session.close()
 
@@ -80,7 +82,7 @@ def test_hostile_code_is_contained(
 
 @pytest.mark.parametrize("case", hostile.SHUT_OUT)
 def test_bwrap_shows_nothing_of_the_machine(case: str, session: WorkspaceSession, target: Path) -> None:
-    if not session._containment.secure:
+    if not session._workers.containment.secure:
         pytest.skip("limits alone leave every file to read, and say so")
     _attempt(session, hostile.SHUT_OUT[case], target)
 
@@ -151,8 +153,7 @@ def test_a_bwrap_that_does_not_work_is_not_trusted(tmp_path: Path, monkeypatch: 
 
 def test_a_worker_outlives_the_thread_that_asked_for_it(shut_in: Containment) -> None:
     workers: list[Worker] = []
-    start = {"date": "2026-01-01", "apis": {}}
-    thread = threading.Thread(target=lambda: workers.append(Worker(shut_in, Limits(), start)))
+    thread = threading.Thread(target=lambda: workers.append(Workers(shut_in, Limits()).take(_START)))
     thread.start()
     thread.join()
     workers[0].send({"kind": "execute", "id": 1, "code": "print('alive')", "seconds": 5}, 5)
@@ -165,9 +166,10 @@ def test_a_program_that_is_killed_leaves_no_worker_behind(shut_in: Containment) 
     program = (
         "import os, sys\nfrom icd_envs.workspace.sandbox import *\n"
         f"found = Containment({shut_in.kind!r}, {shut_in.command!r}, '')\n"
-        "worker = Worker(found, Limits(), {'date': '2026-01-01', 'apis': {}})\n"
+        "workers = Workers(found, Limits())\n"
+        f"worker = workers.take({_START!r})\nworkers.launch_ahead()\n"
         "worker.send({'kind': 'execute', 'id': 1, 'code': 'while True: pass', 'seconds': 30}, 5)\n"
-        "print(worker._process.pid, flush=True)\nsys.stdin.read()"
+        "print(worker.pid, workers._waiting[0].pid, flush=True)\nsys.stdin.read()"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -178,9 +180,54 @@ def test_a_program_that_is_killed_leaves_no_worker_behind(shut_in: Containment) 
     )
     with parent:
         assert parent.stdout is not None
-        group = int(parent.stdout.readline())
+        groups = [int(pid) for pid in parent.stdout.readline().split()]
         parent.kill()
-    assert _gone(group)
+    assert all(map(_gone, groups))
+
+
+def test_a_worker_launched_ahead_is_used_once_and_ended_with_the_world(shut_in: Containment) -> None:
+    workers = Workers(shut_in, Limits())
+    workers.launch_ahead()
+    (waiting,) = workers._waiting
+    workers.launch_ahead()
+    assert workers._waiting == [waiting]
+    first, second = workers.take(_START), workers.take(_START)
+    assert (first is waiting, second is waiting) == (True, False)
+    workers.launch_ahead()
+    last = workers._waiting[0].pid
+    workers.close()
+    workers.close()
+    workers.launch_ahead()
+    assert workers._waiting == []
+    for worker in (first, second):
+        worker.kill()
+    assert all(map(_gone, (first.pid, second.pid, last)))
+
+
+def test_a_worker_that_died_while_it_waited_is_replaced(shut_in: Containment) -> None:
+    workers = Workers(shut_in, Limits())
+    workers.launch_ahead()
+    os.kill(workers._waiting[0].pid, signal.SIGKILL)
+    worker = workers.take(_START)
+    worker.send({"kind": "execute", "id": 1, "code": "print('alive')", "seconds": 5}, 5)
+    assert json.loads(worker.receive(_soon()))["text"] == "alive\n"
+    worker.kill()
+    workers.close()
+
+
+def test_one_that_is_ended_at_once_leaves_nothing_behind(shut_in: Containment) -> None:
+    for _ in range(10):
+        worker = Worker(shut_in, Limits())
+        worker.kill()
+        assert _gone(worker.pid)
+
+
+def test_workers_that_nobody_closes_end_with_their_maker(shut_in: Containment) -> None:
+    workers = Workers(shut_in, Limits())
+    workers.launch_ahead()
+    pid = workers._waiting[0].pid
+    del workers
+    assert _gone(pid)
 
 
 def _soon() -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from icd_envs.errors import EngineError
-from icd_envs.workspace.sandbox import Limits
+from icd_envs.workspace.sandbox import Limits, Workers, containment
 from icd_envs.workspace.session import Workspace, WorkspaceSession
 from icd_envs.workspace.state import diff
 from icd_envs.workspace.tasks import make_task, task_ids
@@ -131,7 +131,7 @@ def test_threads_of_the_code_may_call_apis(session: WorkspaceSession) -> None:
 
 
 def test_code_that_runs_too_long_is_ended_and_what_it_defined_stays() -> None:
-    session = WorkspaceSession(make_task(task_ids("train")[0]), Limits(seconds=0.2))
+    session = WorkspaceSession(make_task(task_ids("train")[0]), Workers(containment(), Limits(seconds=0.2)))
     told = session.execute("x = 7\nwhile True:\n    apis.api_docs.apps()")
     assert "TimeLimitError: the code ran longer than 0.2 seconds" in told or "429" in told
     assert session.execute("print(x)") == "7\n"
