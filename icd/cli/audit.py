@@ -55,8 +55,7 @@ def audit(
     policy: Annotated[
         str | None,
         typer.Option(
-            help="student, random(p), unanimity(n), majority(n, share), sequential(n, confidence) "
-            "or cascade."
+            help="student, random(p), unanimity(n), majority(n, share), sequential(n, confidence) or cascade."
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("--k", min=0, help="Demonstrations shown at a step.")] = None,

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from icd.cli import options
+from icd.cli.run import Outputs, compare
+from icd.cli.settings import model_arguments, resolve, typed_command
 
 DEFAULT = "teacher,student,few-shot,in-context,per-episode,cascade-only,cascade,random-at-cost,copy"
 
@@ -14,18 +16,8 @@ DEFAULT = "teacher,student,few-shot,in-context,per-episode,cascade-only,cascade,
 def bench(
     environment: options.Environment,
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to play.")] = 20,
-    methods: Annotated[
-        str,
-        typer.Option(
-            help="With commas: names or policies, with changed settings as in in-context[k=1;window=0]."
-        ),
-    ] = DEFAULT,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="setting=value,value: each value makes a method of every student method; repeatable."
-        ),
-    ] = None,
+    methods: options.Methods = DEFAULT,
+    vary: options.Vary = None,
     policy: Annotated[str | None, typer.Option(help="What cascade stands for: unanimity(3), ...")] = None,
     split: options.Split = None,
     repeats: options.Repeats = 1,
@@ -62,8 +54,6 @@ def bench(
     from icd.benchmark.experiment import Request
     from icd.benchmark.method_notation import read_varied, split_methods
     from icd.cli.play import default_workers, suite_options
-    from icd.cli.run import Outputs, compare
-    from icd.cli.settings import model_arguments, resolve, typed_command
 
     settings = resolve(
         config,
@@ -80,9 +70,7 @@ def bench(
     )
     places = appworld_python, appworld_root
     request = Request(
-        environment,
-        episodes,
-        split or "",
+        environment, episodes, split or "",
         methods=split_methods(methods),
         varied=tuple(map(read_varied, vary or ())),
         repeats=repeats,
@@ -91,5 +79,5 @@ def bench(
         fresh=fresh,
         options=suite_options(environment, games, game_engine, *places, require_sandbox=require_sandbox),
         command=typed_command(),
-    )
+    )  # fmt: skip
     return compare(request, settings, (engine, ray_address), Outputs(html, results, json))

@@ -9,6 +9,7 @@ import typer
 
 from icd.cli import options
 from icd.cli.output import plain, results, say, write_json
+from icd.cli.settings import model_arguments, resolve, typed_command
 
 if TYPE_CHECKING:
     from icd.benchmark.calibrate import Calibrating, Wanted
@@ -62,7 +63,6 @@ def calibrate(
     from icd.benchmark.calibrate import Calibrating
     from icd.benchmark.experiment import Request, Workplace
     from icd.cli.play import default_workers, suite_options
-    from icd.cli.settings import model_arguments, resolve, typed_command
 
     settings = resolve(
         config, policy="cascade", retrieval__k=k, student__temperature=temperature,

@@ -50,6 +50,16 @@ TeacherModel: TypeAlias = Annotated[
 Budget: TypeAlias = Annotated[
     float | None, typer.Option(min=0, help="US dollars that all calls together may cost at most.")
 ]
+Methods: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="With commas: names or policies, with changed settings as in in-context[k=1;window=0]."
+    ),
+]
+Vary: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="setting=value,value: each value makes a method of every student method; repeatable."),
+]
 Split: TypeAlias = Annotated[str | None, typer.Option(help="By default the environment's last one: test.")]
 Repeats: TypeAlias = Annotated[int, typer.Option(min=1, help="Episodes of each task, with other seeds.")]
 K: TypeAlias = Annotated[int | None, typer.Option("--k", min=0, help="Demonstrations shown at a step.")]

@@ -9,6 +9,7 @@ import typer
 
 from icd.cli import options
 from icd.cli.output import plain, results, say, write_json
+from icd.cli.settings import model_arguments, resolve, typed_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +60,6 @@ def run(
     """Play episodes and say what came of them. The same command goes on where it was."""
     from icd.benchmark.experiment import Request
     from icd.cli.play import default_workers, suite_options
-    from icd.cli.settings import model_arguments, resolve, typed_command
 
     settings = resolve(
         config,
