@@ -16,6 +16,11 @@ IcdMemoryError
 │   └── EmbedderMismatchError    the store was made with another embedder
 ├── VectorIndexError             the vector index
 │   └── IndexUnavailableError    its extra is not installed, or its server does not answer
+├── StrategyError                the strategy library
+│   ├── StrategyNotFoundError    no strategy of this id
+│   ├── StrategyStatusError      not from where the strategy stands
+│   ├── StrategyConflictError    it was changed by somebody else meanwhile
+│   └── StrategyFileError        a file of strategies cannot be read
 └── TrajectoryNotFoundError      no trajectory of this id
 """
 
@@ -116,6 +121,36 @@ class IndexUnavailableError(VectorIndexError):
     """The index's extra is not installed, or its server does not answer."""
 
     code = "memory.index.unavailable"
+
+
+class StrategyError(IcdMemoryError):
+    """Something about the strategy library."""
+
+    code = "memory.strategy"
+
+
+class StrategyNotFoundError(StrategyError):
+    """No strategy of this id."""
+
+    code = "memory.strategy.not_found"
+
+
+class StrategyStatusError(StrategyError):
+    """A strategy that stands where it stands cannot be changed so."""
+
+    code = "memory.strategy.status"
+
+
+class StrategyConflictError(StrategyError):
+    """The strategy was changed by somebody else meanwhile."""
+
+    code = "memory.strategy.conflict"
+
+
+class StrategyFileError(StrategyError):
+    """A file of strategies cannot be read; the message names the line."""
+
+    code = "memory.strategy.file"
 
 
 class TrajectoryNotFoundError(IcdMemoryError):

@@ -143,7 +143,79 @@ def m002_tenants_and_keys(connection: sa.Connection) -> None:
     made.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_tenants_and_keys)
+def m003_strategies(connection: sa.Connection) -> None:
+    """Strategies, what their versions said, their history, uses and tests."""
+    made = sa.MetaData()
+
+    def text(*names: str, nullable: bool = False) -> list[sa.Column[Any]]:
+        return [sa.Column(name, sa.Text, nullable=nullable) for name in names]
+
+    def number(*names: str) -> list[sa.Column[Any]]:
+        return [sa.Column(name, sa.Integer, nullable=False) for name in names]
+
+    def seq() -> sa.Column[Any]:
+        return sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True)
+
+    sa.Table(
+        "strategies",
+        made,
+        seq(),
+        *text("tenant", "id", "environment", "status"),
+        *number("version", "revision"),
+        *text("reason"),
+        *text("merged_into", nullable=True),
+        *text("created_at"),
+        sa.UniqueConstraint("tenant", "id"),
+        sa.Index("strategies_by_family", "tenant", "environment", "status", "seq"),
+        sa.Index("strategies_by_merge", "tenant", "merged_into"),
+    )
+    sa.Table(
+        "strategy_versions",
+        made,
+        *text("tenant", "strategy_id"),
+        *number("version"),
+        *text("body"),
+        sa.PrimaryKeyConstraint("tenant", "strategy_id", "version"),
+    )
+    sa.Table(
+        "strategy_changes",
+        made,
+        seq(),
+        *text("tenant", "strategy_id"),
+        *number("number"),
+        *text("action", "status"),
+        *number("version"),
+        *text("author", "why", "at"),
+        sa.UniqueConstraint("tenant", "strategy_id", "number"),
+    )
+    sa.Table(
+        "strategy_uses",
+        made,
+        seq(),
+        *text("tenant", "strategy_id", "episode_id"),
+        *number("version"),
+        sa.Column("shown", sa.Boolean, nullable=False),
+        sa.Column("similarity", sa.Double),
+        sa.Column("success", sa.Boolean),
+        sa.Column("score", sa.Double),
+        *text("verdict", nullable=True),
+        *text("at"),
+        sa.UniqueConstraint("tenant", "strategy_id", "episode_id"),
+    )
+    sa.Table(
+        "strategy_tests",
+        made,
+        seq(),
+        *text("tenant", "id", "strategy_id"),
+        *number("version"),
+        *text("body"),
+        sa.UniqueConstraint("tenant", "id"),
+        sa.Index("strategy_tests_by_strategy", "tenant", "strategy_id"),
+    )
+    made.create_all(connection, checkfirst=False)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_tenants_and_keys, m003_strategies)
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
 

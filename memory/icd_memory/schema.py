@@ -202,3 +202,76 @@ feedback = sa.Table(
     sa.UniqueConstraint("tenant", "id"),
     sa.Index("feedback_by_episode", "tenant", "episode_id"),
 )
+
+strategies = sa.Table(
+    "strategies",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("reason", JsonText, nullable=False),
+    sa.Column("merged_into", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "id"),
+    sa.Index("strategies_by_family", "tenant", "environment", "status", "seq"),
+    sa.Index("strategies_by_merge", "tenant", "merged_into"),
+)
+
+strategy_versions = sa.Table(
+    "strategy_versions",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("strategy_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("body", JsonText, nullable=False),
+)
+
+strategy_changes = sa.Table(
+    "strategy_changes",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("strategy_id", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("author", JsonText, nullable=False),
+    sa.Column("why", JsonText, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "strategy_id", "number"),
+)
+
+strategy_uses = sa.Table(
+    "strategy_uses",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("strategy_id", sa.Text, nullable=False),
+    sa.Column("episode_id", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("shown", sa.Boolean, nullable=False),
+    sa.Column("similarity", sa.Double),
+    sa.Column("success", sa.Boolean),
+    sa.Column("score", sa.Double),
+    sa.Column("verdict", sa.Text),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "strategy_id", "episode_id"),
+)
+
+strategy_tests = sa.Table(
+    "strategy_tests",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("strategy_id", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("body", JsonText, nullable=False),
+    sa.UniqueConstraint("tenant", "id"),
+    sa.Index("strategy_tests_by_strategy", "tenant", "strategy_id"),
+)

@@ -36,6 +36,7 @@ from icd_memory.rows import (
     StoreStats,
     ThreadStep,
 )
+from icd_memory.strategy_store import StrategyTables
 from icd_memory.trajectory import Trajectory
 
 Vector = npt.NDArray[np.float32]
@@ -103,6 +104,7 @@ class Store:
         self._ledger = Records(database, schema.ledger, LedgerRow)
         self._feedback = Records(database, schema.feedback, FeedbackRow, key=("tenant", "id"))
         self.accounts = Accounts(database)
+        self.strategies = StrategyTables(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, lock_timeout_s: float = 30.0) -> Self:
