@@ -39,6 +39,7 @@ from icd_memory.strategy import (
     StrategyUse,
     StrategyVersion,
 )
+from icd_memory.strategy_admission import problems, told
 
 ALIKE = 0.92
 """Cosine of scenario and guidance from which two strategies are near-duplicates."""
@@ -53,10 +54,19 @@ _STANDING: tuple[StrategyStatus, ...] = ("approved", "proposed")
 """What may be merged, and which of two is kept."""
 
 
+ADMISSION = "admission"
+"""Who holds a text back."""
+
+
 class _Change(NamedTuple):
     action: ChangeKind
+    status: StrategyStatus
     by: str
     why: str
+
+
+def _no_tools_known(environment: str) -> None:
+    return None
 
 
 class StrategyLibrary:
@@ -67,12 +77,20 @@ class StrategyLibrary:
         store: Store,
         embedder: Embedder | None = None,
         *,
+        tools_of: Callable[[str], Collection[str] | None] = _no_tools_known,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Open the library; without an embedder nothing can be looked for or merged by likeness."""
+        """Open the library.
+
+        Args:
+            store: where it is kept.
+            embedder: without one nothing can be looked for, or merged by likeness.
+            tools_of: tells which names may be called in an environment; None: calls in texts are not judged.
+            now: tells the time.
+        """
         self.store = store
         self._tables = store.strategies
-        self._now = now
+        self._tools_of, self._now = tools_of, now
         self._embedder = (
             embedder
             if embedder is None or isinstance(embedder, CachedEmbedder)
@@ -82,18 +100,20 @@ class StrategyLibrary:
     # Review
 
     def propose(self, draft: StrategyDraft, *, by: str, why: str = "") -> Strategy:
-        """Store a new strategy as `proposed`; one of this id that is there already is returned as it is.
+        """Store a new strategy as `proposed`, or `held` if its text is suspicious (see `icd_memory.strategy_admission`);
+        one of this id that is there already is returned as it is.
 
         Raises:
             ValueError: scenario or guidance is blank.
         """
         _check(draft.text)
         at = self._now()
+        steps = [_Change("propose", "proposed", by, why), *self._held(draft.environment, draft.text)]
         made = Strategy(
             draft.identity, draft.tenant, draft.environment, draft.scenario, draft.guidance, draft.category,
-            draft.origin, "proposed", 1, 1, why, at,
+            draft.origin, steps[-1].status, 1, len(steps), steps[-1].why, at,
         )  # fmt: skip
-        if self._tables.add(made, StrategyChange(made.id, 1, "propose", "proposed", 1, by, why, at)):
+        if self._tables.add(made, _entries(made, steps, at)):
             return made
         return self.get(made.id, tenant=made.tenant)
 
@@ -105,15 +125,15 @@ class StrategyLibrary:
             StrategyStatusError: it was rejected, or merged into another.
             StrategyConflictError: it was changed meanwhile.
         """
-        return self._move(id, tenant, "approved", _Change("approve", by, why))
+        return self._move(id, tenant, _Change("approve", "approved", by, why))
 
     def reject(self, id: str, *, by: str, why: str, tenant: str = "default") -> Strategy:
         """Keep a strategy that waits from ever being shown. Raises as `approve`."""
-        return self._move(id, tenant, "rejected", _Change("reject", by, why))
+        return self._move(id, tenant, _Change("reject", "rejected", by, why))
 
     def retire(self, id: str, *, by: str, why: str, tenant: str = "default") -> Strategy:
         """Show an approved strategy no more. Raises as `approve`."""
-        return self._move(id, tenant, "retired", _Change("retire", by, why))
+        return self._move(id, tenant, _Change("retire", "retired", by, why))
 
     def edit(
         self,
@@ -126,7 +146,7 @@ class StrategyLibrary:
         origin: StrategyOrigin | None = None,
         tenant: str = "default",
     ) -> Strategy:
-        """Store a new version, which waits for approval; the same text changes nothing.
+        """Store a new version, which waits for approval (or is held); the same text changes nothing.
 
         Args:
             id: the strategy.
@@ -155,9 +175,10 @@ class StrategyLibrary:
             )
         new = replace(
             old, scenario=text.scenario, guidance=text.guidance, category=text.category, version=old.version + 1,
-            origin=origin or StrategyOrigin(created_at=self._now()), status="proposed",
+            origin=origin or StrategyOrigin(created_at=self._now()),
         )  # fmt: skip
-        return self._changed(old, new, _Change("edit", by, why))
+        steps = [_Change("edit", "proposed", by, why), *self._held(old.environment, text)]
+        return self._changed(old, new, *steps)
 
     def approve_if_tested(
         self, id: str, *, by: str, tenant: str = "default", confidence: float = 0.95
@@ -174,7 +195,7 @@ class StrategyLibrary:
             f"passed its paired test: {last.measure} {last.difference:+.3f} "
             f"[{last.low:+.3f}, {last.high:+.3f}] over {last.pairs} pairs"
         )
-        return self._changed(found, replace(found, status="approved"), _Change("approve", by, why))
+        return self._changed(found, found, _Change("approve", "approved", by, why))
 
     # Looking
 
@@ -282,10 +303,10 @@ class StrategyLibrary:
             raise StrategyStatusError(f"{gone} cannot be merged into {kept}: one of them is merged already")
         with self.store.transaction():
             self._changed(
-                goes, replace(goes, status="retired", merged_into=kept),
-                _Change("merge", by, why or f"merged into {kept}"),
+                goes, replace(goes, merged_into=kept),
+                _Change("merge", "retired", by, f"merged into {kept}: {why}"),
             )  # fmt: skip
-            return self._changed(stays, stays, _Change("merge", by, f"took in {gone}: {why}"))
+            return self._changed(stays, stays, _Change("merge", stays.status, by, f"took in {gone}: {why}"))
 
     def merge_duplicates(
         self, environment: str, *, by: str, tenant: str = "default", threshold: float = ALIKE
@@ -309,25 +330,36 @@ class StrategyLibrary:
             found += self._tables.merged_into(one, tenant)
         return found
 
-    def _move(self, id: str, tenant: str, status: StrategyStatus, change: _Change) -> Strategy:
-        old = self.get(id, tenant=tenant)
+    def _held(self, environment: str, text: StrategyText) -> Sequence[_Change]:
+        found = problems(text, self._tools_of(environment))
+        return [_Change("hold", "held", ADMISSION, told(found))] if found else []
+
+    def _move(self, id: str, tenant: str, change: _Change) -> Strategy:
+        old, status = self.get(id, tenant=tenant), change.status
         if old.status == status and old.merged_into is None:
             return old
         if old.merged_into is not None or old.status not in _FROM[status]:
             stands = f"merged into {old.merged_into}" if old.merged_into else old.status
             raise StrategyStatusError(f"strategy {id} is {stands}: it cannot be {status}")
-        return self._changed(old, replace(old, status=status), change)
+        return self._changed(old, old, change)
 
-    def _changed(self, old: Strategy, new: Strategy, change: _Change) -> Strategy:
-        new = replace(new, revision=old.revision + 1, reason=change.why)
-        entry = StrategyChange(
-            new.id, new.revision, change.action, new.status, new.version, change.by, change.why, self._now()
-        )
-        if not self._tables.change(old, new, entry):
+    def _changed(self, old: Strategy, new: Strategy, *steps: _Change) -> Strategy:
+        last = steps[-1]
+        new = replace(new, status=last.status, revision=old.revision + len(steps), reason=last.why)
+        if not self._tables.change(old, new, _entries(new, steps, self._now())):
             raise StrategyConflictError(
                 f"strategy {old.id} was changed by somebody else meanwhile: look at it again"
             )
         return new
+
+
+def _entries(strategy: Strategy, steps: Sequence[_Change], at: datetime) -> Sequence[StrategyChange]:
+    """Return the entries of the history by which a strategy came to stand where it does."""
+    first = strategy.revision - len(steps) + 1
+    return [
+        StrategyChange(strategy.id, number, step.action, step.status, strategy.version, step.by, step.why, at)
+        for number, step in enumerate(steps, first)
+    ]
 
 
 def _check(text: StrategyText) -> None:

@@ -114,8 +114,9 @@ class StrategyTables:
         )
         self._tests = Records(database, schema.strategy_tests, _TestRow, key=("tenant", "id"))
 
-    def add(self, strategy: Strategy, change: StrategyChange) -> bool:
-        """Store a new strategy; return False, and change nothing, if its id is there already."""
+    def add(self, strategy: Strategy, changes: Sequence[StrategyChange]) -> bool:
+        """Store a new strategy, and how it came to stand where it does; return False, and change nothing, if its id is
+        there already."""
         head = _HeadRow(
             strategy.tenant, strategy.id, strategy.environment, strategy.status, strategy.version,
             strategy.revision, strategy.reason, strategy.merged_into, strategy.created_at,
@@ -124,10 +125,10 @@ class StrategyTables:
             if not self._heads.add([head]):
                 return False
             self._add_version(strategy)
-            self._add_change(strategy.tenant, change)
+            self._add_changes(strategy.tenant, changes)
             return True
 
-    def change(self, old: Strategy, new: Strategy, change: StrategyChange) -> bool:
+    def change(self, old: Strategy, new: Strategy, changes: Sequence[StrategyChange]) -> bool:
         """Put a strategy in the place of what it was; return False, and change nothing, if it is that no more."""
         update = (
             schema.strategies.update()
@@ -142,7 +143,7 @@ class StrategyTables:
                 return False
             if new.version != old.version:
                 self._add_version(new)
-            self._add_change(new.tenant, change)
+            self._add_changes(new.tenant, changes)
             return True
 
     def one(self, id: str, tenant: str) -> Strategy | None:
@@ -217,12 +218,14 @@ class StrategyTables:
         body = {**asdict(strategy.text), "origin": _origin_to_json(strategy.origin)}
         self._versions.add([_VersionRow(strategy.tenant, strategy.id, strategy.version, body)])
 
-    def _add_change(self, tenant: str, change: StrategyChange) -> None:
-        row = _ChangeRow(
-            tenant, change.strategy_id, change.number, change.action, change.status, change.version, change.by,
-            change.why, change.at,
+    def _add_changes(self, tenant: str, changes: Sequence[StrategyChange]) -> None:
+        self._changes.add(
+            _ChangeRow(
+                tenant, change.strategy_id, change.number, change.action, change.status, change.version, change.by,
+                change.why, change.at,
+            )
+            for change in changes
         )  # fmt: skip
-        self._changes.add([row])
 
 
 def _strategy(row: Sequence[Any]) -> Strategy:
