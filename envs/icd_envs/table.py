@@ -36,11 +36,18 @@ def _appworld(**options: Any) -> Suite:
     return AppWorldSuite(**options)
 
 
+def _service_desk(**options: Any) -> Suite:
+    from icd_envs.service_desk.suite import ServiceDeskSuite
+
+    return ServiceDeskSuite(**options)
+
+
 SUITES: Mapping[str, Callable[..., Suite]] = {
     "household": _household,
     "alfworld": _alfworld,
     "workspace": _workspace,
     "appworld": _appworld,
+    "service-desk": _service_desk,
 }
 """Every environment by its name."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def collect(
     environment: Annotated[
-        str, typer.Argument(help="household, alfworld, workspace or appworld.", metavar="ENV")
+        str, typer.Argument(help="household, alfworld, workspace, appworld or service-desk.", metavar="ENV")
     ],
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Tasks to attempt.")] = 100,
     split: Annotated[str | None, typer.Option(help="Never a test split; by default train.")] = None,

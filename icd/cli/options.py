@@ -12,7 +12,7 @@ _MEMORY = "Memory"
 _CLUSTER = "Several machines"
 
 Environment: TypeAlias = Annotated[
-    str, typer.Argument(help="household, alfworld, workspace or appworld.", metavar="ENV")
+    str, typer.Argument(help="household, alfworld, workspace, appworld or service-desk.", metavar="ENV")
 ]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Write one JSON document to standard output, and nothing else to it.")

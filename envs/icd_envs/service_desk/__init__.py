@@ -1,0 +1,1 @@
+"""Customer-service dialogues over a small database, with policies and simulated customers."""
