@@ -40,6 +40,8 @@ class Result:
     """Of a task of a code world; empty elsewhere."""
     uncached_cost: float = 0.0
     """Dollars if every cached token had been billed as a fresh one."""
+    score: float = 0.0
+    """The environment's, which may say more than whether the task was solved."""
 
 
 def results_by_method(
@@ -77,6 +79,7 @@ def _result(
         estimated=any(entry.estimated for entry in bill),
         scenario=outcome["instance"] if outcome.get("code") else "",
         uncached_cost=sum(uncached_cost(entry, conditions) for entry in bill),
+        score=outcome["score"],
     )
 
 

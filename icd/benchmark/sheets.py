@@ -71,18 +71,18 @@ def break_even_cell(found: BreakEven | None) -> Cell:
 
 
 def method_sheet(summary: RunSummary) -> Sheet:
-    """Return every method with its figures; for code worlds TGC and SGC in the place of success."""
+    """Return every method with its figures; for code worlds TGC and SGC in the place of success, and scores if graded."""
     goals = any(method.goals for method in summary.methods)
+    scores = any(method.score for method in summary.methods)
     columns = (
-        "method", "episodes", *(("TGC", "SGC") if goals else ("success",)), "steps", "by the teacher",
-        "$ an episode", "$ a success", "relative cost", "break-even",
+        "method", "episodes", *(("TGC", "SGC") if goals else ("success",)), *(("score",) if scores else ()),
+        "steps", "by the teacher", "$ an episode", "$ a success", "relative cost", "break-even",
     )  # fmt: skip
-    return Sheet(
-        "Methods on the same tasks and seeds", columns, [_method(m, goals=goals) for m in summary.methods]
-    )
+    rows = [_method(m, goals=goals, scores=scores) for m in summary.methods]
+    return Sheet("Methods on the same tasks and seeds", columns, rows)
 
 
-def _method(method: MethodSummary, *, goals: bool) -> list[Cell]:
+def _method(method: MethodSummary, *, goals: bool, scores: bool) -> list[Cell]:
     played = method.episodes > 0
     missing = [f"{method.failed} failed"] * bool(method.failed)
     missing += [f"{method.unfinished} unfinished"] * bool(method.unfinished)
@@ -94,6 +94,7 @@ def _method(method: MethodSummary, *, goals: bool) -> list[Cell]:
         Cell(method.method.name, method.method.description),
         Cell(str(method.episodes), ", ".join(missing)),
         *success,
+        *([figure(method.score, ".2f")] if scores else []),
         Cell(f"{method.steps:.1f}" if played else ""),
         Cell(f"{method.escalation:.0%}" if played else ""),
         figure(method.cost, ".4f"),

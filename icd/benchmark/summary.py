@@ -110,6 +110,8 @@ class MethodSummary:
     by_category: Mapping[str, CategoryShare] = field(default_factory=dict)
     goals: GoalCompletion | None = None
     """None where the environment is no code world."""
+    score: Interval | None = None
+    """Mean of the environment's scores; None where they only say whether a task was solved."""
     derived: bool = False
     """Not played: it chooses between the episodes of others."""
 
@@ -238,7 +240,13 @@ def _summary(
         estimated=any(r.estimated for r in own),
         by_category=_categories(own),
         goals=goal_completion(own) if own and all(r.scenario for r in own) else None,
+        score=mean([[r.score for r in group] for group in groups]) if own and _graded(results) else None,
     )
+
+
+def _graded(results: Mapping[str, Sequence[Result]]) -> bool:
+    """Tell whether scores say more than success."""
+    return any(r.score not in (0.0, 1.0) for own in results.values() for r in own)
 
 
 def goal_completion(results: Sequence[Result]) -> GoalCompletion:

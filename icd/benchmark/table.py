@@ -25,17 +25,19 @@ _COLUMNS = (
 _SUCCESS = _COLUMNS.index("success [95 %]")
 _GOALS = ("TGC [95 %]", "SGC [95 %]")
 """In the place of success, for code worlds."""
+_SCORE = "score [95 %]"
+"""After success, where scores say more than that."""
 _FOR_WIDE = ("vs student", "$/episode [95 %]", "break-even")
 _WIDE = 132
 """Characters that all columns need."""
 _GOAL_WIDTH = 20
-"""Characters that the additional column of code worlds needs."""
+"""Characters that an additional column needs: the second one of code worlds, and scores."""
 
 
 def table(summary: RunSummary, width: int = _WIDE) -> Table:
     """Return the table of a run's methods; what does not fit into `width` characters is left out."""
     names = columns(summary)
-    wide = width >= _WIDE + _GOAL_WIDTH * _has_goals(summary)
+    wide = width >= _WIDE + _GOAL_WIDTH * (_has_goals(summary) + _has_scores(summary))
     shown = [n for n, name in enumerate(names) if wide or name not in _FOR_WIDE]
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for number in shown:
@@ -50,10 +52,11 @@ def table(summary: RunSummary, width: int = _WIDE) -> Table:
 
 def rows(summary: RunSummary) -> list[list[str]]:
     """Return each method's figures as texts, in the order of the run's columns."""
-    return [_cells(method, goals=_has_goals(summary)) for method in summary.methods]
+    goals, scores = _has_goals(summary), _has_scores(summary)
+    return [_cells(method, goals=goals, scores=scores) for method in summary.methods]
 
 
-def _cells(method: MethodSummary, *, goals: bool) -> list[str]:
+def _cells(method: MethodSummary, *, goals: bool, scores: bool) -> list[str]:
     against, found = method.against, method.goals
     success = [share(method.success)]
     if goals:
@@ -62,6 +65,7 @@ def _cells(method: MethodSummary, *, goals: bool) -> list[str]:
         method.method.name,
         str(method.episodes) + _beside(method),
         *success,
+        *([share(method.score)] if scores else []),
         signed(against.difference),
         f"{method.steps:.1f}" if method.episodes else "",
         f"{method.escalation:.0%}" if method.episodes else "",
@@ -73,13 +77,17 @@ def _cells(method: MethodSummary, *, goals: bool) -> list[str]:
 
 def columns(summary: RunSummary) -> tuple[str, ...]:
     """Return the names of a run's columns."""
-    if not _has_goals(summary):
-        return _COLUMNS
-    return (*_COLUMNS[:_SUCCESS], *_GOALS, *_COLUMNS[_SUCCESS + 1 :])
+    success = _GOALS if _has_goals(summary) else _COLUMNS[_SUCCESS : _SUCCESS + 1]
+    scores = (_SCORE,) if _has_scores(summary) else ()
+    return (*_COLUMNS[:_SUCCESS], *success, *scores, *_COLUMNS[_SUCCESS + 1 :])
 
 
 def _has_goals(summary: RunSummary) -> bool:
     return any(method.goals for method in summary.methods)
+
+
+def _has_scores(summary: RunSummary) -> bool:
+    return any(method.score for method in summary.methods)
 
 
 def _beside(method: MethodSummary) -> str:
@@ -89,7 +97,7 @@ def _beside(method: MethodSummary) -> str:
 
 
 def share(interval: Interval | None) -> str:
-    """Return a share with its interval."""
+    """Return a share, or a mean score, with its interval."""
     return _written(interval, ".2f")
 
 
