@@ -10,13 +10,16 @@ with Runtime.from_config() as runtime, runtime.episode("Put a clean mug on the d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from icd.decision import Decision, DecisionContext
+from icd.decision import ChosenStrategies, Decision, DecisionContext
 from icd.errors import ConfigurationError
 from icd.receipts import LIVE, new_id
+from icd.strategy_use import note_episode
 from icd.sync import run_sync
 from icd_memory.admission import Admission, admit
+from icd_memory.store import Store
 from icd_memory.trajectory import Outcome, Provenance, Step, Trajectory
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class AgentEpisode:
         self.tenant, self.instance, self.seed = tenant, instance, seed
         self.steps: tuple[Step, ...] = ()
         self._runtime = runtime
+        self._strategies: ChosenStrategies | None = None
         self._outcome: Outcome | None = None
         self._recorded = False
 
@@ -87,7 +91,11 @@ class AgentEpisode:
             episode_id=self.id,
             step=len(self.steps),
             seed=self.seed + len(self.steps),
+            strategies=self._strategies,
         )
+        if not self.steps:
+            self._strategies = self._runtime.episode_strategies(context)
+            context = replace(context, strategies=self._strategies)
         decision = await self._runtime.decide(context)
         step = Step(observation, decision.action, decision.reasoning, view, decision.acted_by)
         self.steps = (*self.steps, step)
@@ -116,6 +124,7 @@ class AgentEpisode:
         if runtime.store is None:
             raise ConfigurationError("an episode can only be recorded by a runtime with a store")
         self._recorded = True
+        self._note_strategies(runtime.store)
         trajectory = self._trajectory()
         if runtime.retriever is not None:
             return runtime.retriever.memory.add(trajectory)
@@ -135,6 +144,14 @@ class AgentEpisode:
 
     async def __aexit__(self, *_: object) -> None:
         self.__exit__()
+
+    def _note_strategies(self, store: Store) -> None:
+        library = self._runtime.library
+        if library is not None:
+            note_episode(
+                library, [row.body for row in store.decisions(self.id)], tenant=self.tenant, episode_id=self.id,
+                at=self._runtime.now(), outcome=self._outcome,
+            )  # fmt: skip
 
     def _trajectory(self) -> Trajectory:
         seats = {"student": self._runtime.student, "teacher": self._runtime.teacher}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from icd.agreement import text_key
@@ -14,6 +15,7 @@ from icd.decision import Candidate, DecisionContext
 from icd.intent_agreement import AgreementKind, joined_intents
 from icd.prompting import ACT, Prompt, PromptSettings, compose, compose_plan, read_step, with_cue
 from icd.sampling import FAILED
+from icd.strategy_use import NO_STRATEGIES
 from icd_memory.retrieval import Excerpt
 
 if TYPE_CHECKING:
@@ -44,12 +46,13 @@ def student_request(
 
 
 def teacher_request(teacher: PricedModel, context: DecisionContext, settings: RuntimeSettings) -> ChatRequest:
-    """Return what the teacher is asked at a step: the same, without excerpts.
+    """Return what the teacher is asked at a step: the same, without excerpts and strategies.
 
     Raises:
         ContextOverflowError: the step does not fit into the teacher's window.
     """
-    prompt = _prompt(teacher, context, (), settings.teacher_prompt, settings)
+    own = replace(context, strategies=NO_STRATEGIES)
+    prompt = _prompt(teacher, own, (), settings.teacher_prompt, settings)
     return ChatRequest(
         prompt.messages, 1, settings.temperature, settings.answer_tokens(context.code), context.seed, (), prompt.cue,
         context.admissible if settings.constrain else None, "" if context.code else ACT,

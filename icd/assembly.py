@@ -23,9 +23,11 @@ from icd.ledger import Budget
 from icd.prices import Price, PriceTable
 from icd.prompting import PromptSettings
 from icd.runtime import RuntimeSettings
+from icd.strategy_use import StrategySettings
 from icd_memory.exact_index import ExactIndex
 from icd_memory.retrieval import Family, Memory, RetrievalSettings
 from icd_memory.store import Store
+from icd_memory.strategies import StrategyLibrary
 
 if TYPE_CHECKING:
     from icd.backends.base import Backend
@@ -146,6 +148,7 @@ def open_memory(
         make_index=make_index(settings.memory),
         test_splits=test_splits,
         reembed=reembed,
+        redact=settings.memory.redact == "on",
     )
 
 
@@ -197,7 +200,8 @@ def open_runtime(settings: Settings) -> Runtime:
         models = make_models(settings, student=policy.asks_student, teacher=needs_teacher)
         runtime = Runtime(
             student=models.student, teacher=models.teacher, verifier=models.verifier,
-            retriever=memory.retriever, store=store, settings=runtime_settings(settings),
+            retriever=memory.retriever, store=store, library=StrategyLibrary(store, memory.embedder),
+            settings=runtime_settings(settings),
         )  # fmt: skip
         return runtime.owning(opened.pop_all())
 
@@ -285,6 +289,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         teacher_prompt=PromptSettings(
             history_steps=settings.teacher.history, show_actions=_told_in_words(settings.teacher)
         ),
+        strategies=strategy_settings(settings),
         temperature=settings.student.temperature,
         max_tokens=settings.student.max_tokens,
         max_code_tokens=settings.student.max_code_tokens,
@@ -297,6 +302,12 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
 def _told_in_words(seat: BackendSettings) -> bool:
     """Say whether a model has to read the possible actions, since its backend cannot be held to them."""
     return seat.kind == "openai" and seat.guided is None
+
+
+def strategy_settings(settings: Settings) -> StrategySettings:
+    """Return which strategies are shown, by the settings."""
+    chosen = settings.strategies
+    return StrategySettings(chosen.k, chosen.min_similarity, chosen.max_tokens, chosen.per)
 
 
 def guards(settings: Settings) -> Guards:

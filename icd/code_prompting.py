@@ -2,7 +2,8 @@
 
 The order is that of `icd.prompting`: task and plan, history as code and output, this step's excerpts, the last output
 and the cue. What does not fit is cut in this order: excerpts from the least similar one down to the best, old outputs,
-the best excerpt, old steps, and of a last output that alone is too long the middle; never the task. What was cut is told.
+the best excerpt, strategies, old steps, and of a last output that alone is too long the middle; never the task. What was
+cut is told.
 Outputs and excerpts are delimited data: a fence is longer than any in the text, and nothing in an excerpt ends its frame.
 """
 
@@ -20,6 +21,7 @@ from icd.code_agreement import action_key
 from icd.decision import Candidate, DecisionContext
 from icd.errors import ContextOverflowError
 from icd.prompting import PLAN, THINK, Prompt, PromptSettings
+from icd.strategy_use import NO_STRATEGIES, cut_name, render
 from icd_memory.retrieval import Excerpt
 from icd_memory.trajectory import Step
 
@@ -104,6 +106,7 @@ class _Page:
         self.cut: list[str] = []
         self._context = context
         self._settings = settings
+        self._strategies = list((context.strategies or NO_STRATEGIES).shown)
         self._examples = [(e.trajectory_id, _example(e, context, settings)) for e in excerpts]
         history = context.history
         first = history[0].observation if history else context.observation
@@ -125,12 +128,13 @@ class _Page:
             for turn in self._turns
         ]
         examples = [text for _, text in reversed(self._examples)]
+        advice = [render(self._strategies)] if self._strategies else []
         if self._last is None:
-            return [*examples, head]
+            return [*advice, *examples, head]
         now = f"Task: {self._context.goal}\n{_output(self._last)}"
         if self._settings.placement == "after_history":
-            return [head, *past, *examples, now]
-        return [*examples, head, *past, now]
+            return [*advice, head, *past, *examples, now]
+        return [*advice, *examples, head, *past, now]
 
     def cut_something(self) -> bool:
         """Leave out what is missed least; False, if nothing may be left out any more."""
@@ -140,6 +144,8 @@ class _Page:
         elif long is not None:
             long.output = _LEFT_OUT
             self.cut.append(f"output of step {long.number}")
+        elif self._strategies:
+            self.cut.append(cut_name(self._strategies.pop()))
         elif self._turns:
             self.cut.append(f"history step {self._turns.pop(0).number}")
         elif self._last is not None and len(self._last) > _SHORTEST_LAST:

@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 
 from icd.config_errors import explain, unknown_environment_names
-from icd.decision import Recording
+from icd.decision import Recording, StrategyCount
 from icd.errors import ConfigurationError
 from icd.intent_agreement import AgreementKind
 
@@ -172,6 +172,9 @@ class MemorySettings(_Section):
     """minilm (all-MiniLM-L6-v2), hashing (no model: rough, instant), or sentence-transformers:NAME."""
     index: str = "exact"
     """exact (in this process), chroma (embedded), or chroma:http://HOST:PORT."""
+    redact: Literal["on", "off"] = "on"
+    """on: what comes from live traffic is stored with placeholders such as <email-1> for secrets and personal data. off:
+    it is stored as it came. Environments, whose people are invented, are stored as they are either way."""
 
 
 class RetrievalSettings(_Section):
@@ -191,6 +194,29 @@ class RetrievalSettings(_Section):
     copy_above: float | None = Field(default=None, ge=-1, le=1, examples=[0.95])
     """From this similarity on the nearest demonstrated action, if it is possible and new here, is taken without asking
     the student. Left out: never."""
+
+
+class StrategiesSettings(_Section):
+    """Which approved strategies of the library the student is shown."""
+
+    k: StrategyCount = Field(default=3, examples=[3])
+    """At most so many, 0: none; "global": the whole list in every situation. Benchmarks show those that a method
+    names."""
+    min_similarity: float = Field(default=0.35, ge=-1, le=1)
+    """Strategies whose scenario is less similar are refused rather than filling k."""
+    max_tokens: int = Field(default=400, ge=0)
+    """Tokens that they may take in a prompt, together."""
+    per: Literal["episode", "step"] = "episode"
+    """Chosen once an episode, so that prompt caches stay valid, or for each step."""
+    auto_approve: Literal["no", "tested"] = "no"
+    """tested: what passed its paired test is approved without a person."""
+
+    @field_validator("k")
+    @classmethod
+    def _none_or_some(cls, value: StrategyCount) -> StrategyCount:
+        if isinstance(value, int) and value < 0:
+            raise ValueError("write a whole number of at least 0, or global")
+        return value
 
 
 class GuardSettings(_Section):
@@ -289,6 +315,8 @@ class Settings(BaseSettings):
     """Where demonstrations are kept and how they are compared."""
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     """What the student is shown."""
+    strategies: StrategiesSettings = Field(default_factory=StrategiesSettings)
+    """The library of strategies."""
     guards: GuardSettings = Field(default_factory=GuardSettings)
     """Doubts besides disagreement that call the teacher."""
     run: RunSettings = Field(default_factory=RunSettings)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from icd.backends.base import Usage
+from icd_memory.strategy import Match
 from icd_memory.trajectory import Step
 
 ActedBy = Literal["student", "teacher", "copy"]
 Recording = Literal["decisions", "full"]
 """What is recorded of a step: what its decision took, or all samples and the teacher's answer, for calibration."""
-CallRole = Literal["student", "teacher", "planner", "verifier"]
+StrategyCount = int | Literal["global"]
+"""How many strategies are shown at most; `global`: all of them, in every situation."""
+CallRole = Literal["student", "teacher", "planner", "verifier", "strategies"]
 Reason = Literal[
     "agreed",
     "copied",
@@ -25,6 +28,14 @@ Reason = Literal[
     "teacher_failed",
 ]
 """Why somebody acts; `incapable`: the student cannot take this step at all (no tools, or its window is too small)."""
+
+
+class ChosenStrategies(NamedTuple):
+    """The strategies that apply, best first."""
+
+    shown: tuple[Match, ...] = ()
+    others: tuple[Match, ...] = ()
+    """For which there is no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class DecisionContext:
     episode_id: str = ""
     step: int = 0
     seed: int = 0
+    strategies: ChosenStrategies | None = None
+    """Those of the episode; None: the runtime chooses for this step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,18 @@ class ExcerptUse:
     trajectory_id: str
     step: int
     similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyShown:
+    """Which strategy applied, for the receipt."""
+
+    id: str
+    version: int
+    similarity: float | None
+    """None: not compared."""
+    shown: bool = True
+    """False: it applied, and there was no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +143,7 @@ class Decision:
     support: float | None = None
     """Similarity of the nearest excerpt; None if none was found."""
     excerpts: tuple[ExcerptUse, ...] = ()
-    strategies: tuple[str, ...] = ()
+    strategies: tuple[StrategyShown, ...] = ()
     charges: tuple[Charge, ...] = ()
     seconds: float = 0.0
     cut: tuple[str, ...] = field(default=())

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, ParamSpec, TypeVar
 
 from icd.backends.expert import ExpertBackend
@@ -97,16 +97,18 @@ async def play(
     known = _Known(runtime, episode_id)
     meter = _Meter(limits, runtime, episode_id, stepper, known.seconds)
     plan = known.plan
+    begin = _context(task, result, episode_id, seed)
+    strategies = runtime.episode_strategies(begin)
     if plan is None:
-        drafted = await runtime.plan(_context(task, result, episode_id, seed))
+        drafted = await runtime.plan(replace(begin, strategies=strategies))
         meter.add(drafted.charges, drafted.seconds)
         plan = drafted.text
     steps: list[Step] = []
-    first = _context(task, result, episode_id, seed, plan)
+    first = replace(begin, plan=plan)
     sticky: list[Excerpt] | None = None
     passed: Limit = ""
     while not result.done:
-        context = _context(task, result, episode_id, seed, plan, steps)
+        context = replace(_context(task, result, episode_id, seed, plan, steps), strategies=strategies)
         if (move := known.move(len(steps))) is None:
             if passed := meter.passed:
                 break

@@ -2,8 +2,8 @@
 
 Stable text comes first and what changes last, so that prompt caches hold: system, strategies, task and plan, history,
 then this step's excerpts, the present state and the cue. Where the excerpts stand is a setting whose cost can be
-measured. A prompt that does not fit loses excerpts from the least similar one, then the oldest history; what was cut is
-told. Excerpts are delimited data: nothing in them changes the system prompt or the format.
+measured. A prompt that does not fit loses excerpts from the least similar one, then strategies, then the oldest history;
+what was cut is told. Excerpts and strategies are delimited data: nothing in them changes the system prompt or the format.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from icd.analogy import adapt
 from icd.backends.base import Message
 from icd.decision import Candidate, DecisionContext
 from icd.errors import ContextOverflowError
+from icd.strategy_use import NO_STRATEGIES, cut_name, render
 from icd_memory.retrieval import Excerpt
+from icd_memory.strategy import Match
 from icd_memory.trajectory import Step
 
 Placement = Literal["after_history", "before_history", "sticky"]
@@ -76,17 +78,19 @@ def compose(
     Raises:
         ContextOverflowError: task, state and system prompt alone exceed `budget_tokens`.
     """
-    shown = list(excerpts)
+    shown, advice = list(excerpts), list((context.strategies or NO_STRATEGIES).shown)
     history = list(context.history)
     if settings.history_steps is not None:
         history = history[len(history) - settings.history_steps :] if settings.history_steps else []
     cut: list[str] = []
     while True:
-        text = _step_text(context, shown, history, settings)
+        text = _step_text(context, advice, shown, history, settings)
         if budget_tokens is None or count_tokens(SYSTEM + text) <= budget_tokens:
             break
         if shown:
             cut.append(f"excerpt {shown.pop().trajectory_id}")
+        elif advice:
+            cut.append(cut_name(advice.pop()))
         elif history:
             history.pop(0)
             cut.append(f"history step {context.step - len(history) - 1}")
@@ -101,7 +105,7 @@ def compose(
 
 def compose_plan(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> Prompt:
     """Compose the prompt for the plan: similar tasks with their plans, then this task."""
-    blocks = []
+    blocks = [render(context.strategies.shown)] if context.strategies and context.strategies.shown else []
     for excerpt in reversed(excerpts):
         known = adapt(excerpt, context.goal, context.plan) if settings.adapt_names else excerpt
         blocks.append(f"Task: {known.goal}\n{PLAN} {known.plan}")
@@ -139,7 +143,11 @@ def with_cue(cue: str, text: str) -> str:
 
 
 def _step_text(
-    context: DecisionContext, excerpts: Sequence[Excerpt], history: Sequence[Step], settings: PromptSettings
+    context: DecisionContext,
+    strategies: Sequence[Match],
+    excerpts: Sequence[Excerpt],
+    history: Sequence[Step],
+    settings: PromptSettings,
 ) -> str:
     head = f"Task: {context.goal}" + (f"\n{PLAN} {context.plan}" if context.plan else "")
     past = "\n".join(f"> {step.action}\n{after}" for step, after in _with_results(history, context))
@@ -151,7 +159,7 @@ def _step_text(
         order = [head if context.plan or past else "", past, examples, now]
     else:
         order = [examples, head if context.plan or past else "", past, now]
-    return "\n\n".join(block for block in order if block)
+    return "\n\n".join(block for block in (render(strategies), *order) if block)
 
 
 def _with_results(history: Sequence[Step], context: DecisionContext) -> list[tuple[Step, str]]:

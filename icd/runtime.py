@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -21,17 +21,19 @@ from icd.analogy import adapt
 from icd.asking import plan_request, read_answer, sample_reader, student_request, teacher_request
 from icd.calls import Bill, PricedModel
 from icd.cascade import Evidence, Verdict, before_sampling, considered, decide, resolved, toss
-from icd.decision import Candidate, Charge, Decision, DecisionContext, ExcerptUse
+from icd.decision import Candidate, Charge, ChosenStrategies, Decision, DecisionContext, ExcerptUse
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.evidence import copied, copied_key, demonstrated, facts_of, keys_of, leader, query_of, tried_here
 from icd.prompting import read_plan
 from icd.receipts import ledger_rows, new_id, receipt
 from icd.runtime_settings import RuntimeSettings
 from icd.sampling import draw
+from icd.strategy_use import NO_STRATEGIES, choose, receipt_of
 from icd.sync import run_sync
 from icd_memory.retrieval import Excerpt, Retriever
 from icd_memory.rows import DecisionRow, LedgerRow
 from icd_memory.store import Store
+from icd_memory.strategies import StrategyLibrary
 
 if TYPE_CHECKING:
     from icd.agent_episode import AgentEpisode
@@ -68,6 +70,7 @@ class Runtime:
         verifier: PricedModel | None = None,
         retriever: Retriever | None = None,
         store: Store | None = None,
+        library: StrategyLibrary | None = None,
         settings: RuntimeSettings | None = None,
         run_id: str = "live",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -82,7 +85,7 @@ class Runtime:
         """
         self.settings = settings or RuntimeSettings()
         self.student, self.teacher, self.verifier = student, teacher, verifier
-        self.retriever, self.store = retriever, store
+        self.retriever, self.store, self.library = retriever, store, library
         self.run_id = run_id
         self.now, self._new_id = now, new_id
         self._owned = ExitStack()
@@ -162,7 +165,8 @@ class Runtime:
         """Return this runtime with another teacher (an expert that is bound to one episode)."""
         return Runtime(
             student=self.student, teacher=teacher, verifier=self.verifier, retriever=self.retriever,
-            store=self.store, settings=self.settings, run_id=self.run_id, now=self.now, new_id=self._new_id,
+            store=self.store, library=self.library, settings=self.settings, run_id=self.run_id, now=self.now,
+            new_id=self._new_id,
         )  # fmt: skip
 
     async def plan(self, context: DecisionContext) -> Plan:
@@ -215,6 +219,8 @@ class Runtime:
         started = time.perf_counter()
         if excerpts is None:
             excerpts = self.excerpts(context)
+        if context.strategies is None:
+            context = replace(context, strategies=self.strategies(context))
         support = max((e.similarity for e in excerpts), default=None)
         tried, settings = tried_here(context), self.settings
         found = demonstrated(context, excerpts[:1], tried) if self._may_copy else None
@@ -249,6 +255,7 @@ class Runtime:
             agreement=vote(considered(settings.policy, evidence.keys)).share if sampled.samples else None,
             support=support,
             excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in excerpts),
+            strategies=receipt_of(context.strategies or NO_STRATEGIES, sampled.cut),
             charges=tuple(bill.charges),
             seconds=time.perf_counter() - started,
             cut=sampled.cut,
@@ -260,6 +267,16 @@ class Runtime:
         """Retrieve the excerpts that fit this step, best first."""
         retriever = self._demonstrations
         return retriever.for_step(query_of(context), max(1, self.settings.k)) if retriever else []
+
+    def strategies(self, context: DecisionContext) -> ChosenStrategies:
+        """Choose the strategies for this situation; none where the student is not asked."""
+        if self.library is None or not self.settings.policy.asks_student or self.student is None:
+            return NO_STRATEGIES
+        return choose(self.library, context, self.settings.strategies, self.student.backend.count_tokens)
+
+    def episode_strategies(self, context: DecisionContext) -> ChosenStrategies | None:
+        """Choose the strategies for an episode that begins in this situation; None: each step has its own."""
+        return self.strategies(context) if self.settings.strategies.per == "episode" else None
 
     def _plan_excerpts(self, context: DecisionContext) -> list[Excerpt]:
         retriever = self._demonstrations

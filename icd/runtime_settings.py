@@ -8,6 +8,7 @@ from icd.cascade import NO_GUARDS, Guards, Policy, parse_policy
 from icd.decision import Recording
 from icd.intent_agreement import AgreementKind
 from icd.prompting import PromptSettings
+from icd.strategy_use import StrategySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class RuntimeSettings:
     """Demonstrations shown when the plan is drafted."""
     student_prompt: PromptSettings = field(default_factory=PromptSettings)
     teacher_prompt: PromptSettings = field(default_factory=PromptSettings)
+    strategies: StrategySettings = field(default_factory=StrategySettings)
     temperature: float = 0.1
     max_tokens: int = 96
     """Limit of one sample, in tokens."""

@@ -8,7 +8,13 @@ from dataclasses import replace
 from icd import assembly
 from icd.assembly import Models
 from icd.benchmark.about import about, version_of
-from icd.benchmark.conditions import Conditions, fingerprint, fresh_attempt, latest_attempt
+from icd.benchmark.conditions import (
+    Conditions,
+    fingerprint,
+    fresh_attempt,
+    latest_attempt,
+    strategies_fingerprint,
+)
 from icd.benchmark.experiment import (
     Experiment,
     Later,
@@ -44,6 +50,7 @@ from icd.runtime import Runtime
 from icd.runtime_settings import RuntimeSettings
 from icd_memory.admission import Admission
 from icd_memory.store import Store
+from icd_memory.strategies import StrategyLibrary
 from icd_memory.trajectory import Trajectory
 
 
@@ -64,6 +71,7 @@ def prepare_comparison(request: Request, place: Workplace) -> Experiment:
         _decided(method, conditions, store) for method in _methods(request, settings, conditions.defaults)
     ]
     _check_demonstrations(methods, conditions, store)
+    _check_strategies(methods, conditions, store)
     models = place.make_models(settings, student=needs_student(methods), teacher=needs_teacher(methods))
     models = within_budget(models, settings, store, run_id)
     cast = _Cast(place, conditions, models, run_id)
@@ -129,6 +137,7 @@ class _Cast:
 
     def __init__(self, place: Workplace, conditions: Conditions, models: Models, run_id: str) -> None:
         self._store, self._conditions, self._models, self._run_id = place.store, conditions, models, run_id
+        self._place = place
         self._retrievers = Retrievers(
             lambda: place.memory,
             place.store,
@@ -137,6 +146,9 @@ class _Cast:
             lambda name: assembly.make_embedder(place.settings.memory.model_copy(update={"embedder": name})),
         )
 
+    def _library(self) -> StrategyLibrary:
+        return StrategyLibrary(self._store, self._place.memory.embedder)
+
     def runtime(self, method: Method) -> Runtime:
         return Runtime(
             student=self._models.student,
@@ -144,6 +156,7 @@ class _Cast:
             verifier=self._models.verifier,
             retriever=self._retrievers.of(method),
             store=self._store,
+            library=self._library() if method.details.strategies else None,
             settings=method.settings(self._conditions.runtime),
             run_id=self._run_id,
         )
@@ -188,6 +201,7 @@ def _conditions(request: Request, place: Workplace) -> Conditions:
         embedder=settings.memory.embedder,
         demonstrations=count,
         memory=shown,
+        strategies=strategies_fingerprint(place.store, request.environment),
         sources=sources,
         version=version_of("icd-runtime"),
         limits=limits_of(settings),
@@ -200,6 +214,15 @@ def _check_demonstrations(methods: Sequence[Method], conditions: Conditions, sto
         raise ConfigurationError(
             f"{store.place} has no demonstrations of {conditions.environment}, which {', '.join(hungry)} "
             f"would show: run `icd collect {conditions.environment}` first, or compare without them (--k 0)"
+        )
+
+
+def _check_strategies(methods: Sequence[Method], conditions: Conditions, store: Store) -> None:
+    using = [method.name for method in methods if method.details.strategies]
+    if using and not conditions.strategies:
+        raise ConfigurationError(
+            f"{store.place} has no approved strategies of {conditions.environment}, which {', '.join(using)} would "
+            "show: propose some and approve them (`icd strategies list`)"
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from icd.benchmark.methods import Details, MethodDefaults
@@ -17,6 +17,7 @@ from icd.cascade import Guards, Policy, parse_policy
 from icd.episode import NO_LIMITS, Limits
 from icd.prompting import PromptSettings
 from icd.runtime_settings import RuntimeSettings
+from icd.strategy_use import StrategySettings
 from icd_memory.rows import JsonObject, RunRow
 from icd_memory.store import Store
 
@@ -54,6 +55,8 @@ class Conditions:
     demonstrations: int = 0
     memory: str = ""
     """Fingerprint of the demonstrations that can be retrieved; empty where none can."""
+    strategies: str = ""
+    """Fingerprint of the approved strategies; empty where there are none."""
     sources: tuple[str, ...] = ()
     """The collections that the demonstrations come from."""
     version: str = ""
@@ -66,6 +69,8 @@ class Conditions:
         data = asdict(self)
         data["runtime"] = _runtime_facts(self.runtime)
         data |= _limit_facts(data.pop("limits"))
+        if not self.strategies:
+            del data["strategies"]
         for name in ("policy", "guards", "k"):
             del data["runtime"][name]
         data["defaults"] = {
@@ -113,6 +118,12 @@ def _runtime_facts(runtime: RuntimeSettings) -> JsonObject:
     facts = _known_facts(asdict(runtime), asdict(usual), _RUNTIME)
     for place in ("student_prompt", "teacher_prompt"):
         facts[place] = _known_facts(facts[place], asdict(PromptSettings()), _PROMPT)
+    # How many are shown is the method's.
+    shown = asdict(replace(runtime.strategies, k=0))
+    if facts.pop("strategies", None) and (
+        changed := _known_facts(shown, asdict(usual.strategies), frozenset())
+    ):
+        facts["strategies"] = changed
     policy, no_policy = asdict(runtime.policy), asdict(Policy("student"))
     facts["policy"] = _known_facts(policy, no_policy, _POLICY)
     facts["guards"] = list(_guard_facts(runtime.guards).values())
@@ -155,6 +166,7 @@ def method_defaults(conditions: JsonObject) -> MethodDefaults:
     stored, runtime = conditions["defaults"], dict(conditions["runtime"])
     for place in ("student_prompt", "teacher_prompt"):
         runtime[place] = PromptSettings(**runtime[place])
+    runtime["strategies"] = StrategySettings(**runtime.get("strategies", {}))
     return MethodDefaults(
         stored["k"],
         parse_policy(stored["cascade"]),
@@ -172,6 +184,13 @@ def fingerprint(store: Store, environment: str) -> tuple[int, str, tuple[str, ..
     text = "\n".join(sorted(f"{row.id} {row.content_hash}" for row in listed))
     sources = store.sources(environment=environment, status="demonstration")
     return len(listed), hashlib.sha256(text.encode()).hexdigest()[:16], tuple(sources)
+
+
+def strategies_fingerprint(store: Store, environment: str) -> str:
+    """Return a hash of the strategies of an environment that may be shown; empty if there are none."""
+    approved = store.strategies.find("default", environment, "approved")
+    text = "\n".join(sorted(f"{strategy.id} {strategy.version}" for strategy in approved))
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if approved else ""
 
 
 def latest_attempt(store: Store, base: str) -> str:

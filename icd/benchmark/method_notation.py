@@ -235,6 +235,7 @@ READERS: Mapping[str, Callable[[str], Value]] = {
     "embedder": _embedder,
     "agreement": _one_of(*get_args(AgreementKind)),
     "copy_above": lambda text: None if text == "never" else _number(text),
+    "strategies": lambda text: text if text == "global" else _whole(0)(text),
     "record": _one_of(*get_args(Recording)),
 }
 """What reads the value of each setting that a method may change, in the order in which they are written."""

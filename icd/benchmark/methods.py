@@ -21,7 +21,7 @@ from icd.benchmark.method_notation import (
     write_value,
 )
 from icd.cascade import Guards, Policy, parse_policy
-from icd.decision import Recording
+from icd.decision import Recording, StrategyCount
 from icd.errors import ConfigurationError
 from icd.intent_agreement import AgreementKind
 from icd.runtime_settings import RuntimeSettings
@@ -65,6 +65,8 @@ class Details:
     copy_above: float | None = None
     """Support from which the nearest demonstrated action is taken without asking the student; None: never."""
     record: Recording = "decisions"
+    strategies: StrategyCount = 0
+    """Shown at most; global: the same list for every task."""
 
     @classmethod
     def of(cls, runtime: RuntimeSettings, embedder: str = "") -> Details:
@@ -102,6 +104,7 @@ class Details:
             agreement=self.agreement,
             copy_above=self.copy_above,
             record=self.record,
+            strategies=replace(base.strategies, k=self.strategies),
         )
 
 
@@ -334,6 +337,7 @@ def _plain(method: Method, defaults: MethodDefaults) -> Method:
         alike = ["placement"]
     if not method.policy.asks_student:
         alike += ["temperature", "window", "placement", "adapt_names", "history", "agreement", "copy_above"]
+        alike.append("strategies")
     if method.policy.n == 1:
         alike.append("agreement")
     if method.policy.name in ("student", "teacher", "copy"):

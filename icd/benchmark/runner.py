@@ -19,6 +19,7 @@ from icd.benchmark.retrying import Retries, lasting
 from icd.episode import NO_LIMITS, Episode, Limits, Progress, play
 from icd.errors import BackendError, ContextOverflowError, EnvsError, IcdError
 from icd.runtime import Runtime
+from icd.strategy_use import note_episode
 from icd_envs.base import Environment, Task
 from icd_memory.admission import Admission
 from icd_memory.rows import EpisodeRow, EpisodeStatus, JsonObject
@@ -247,6 +248,11 @@ def _keep(job: Job, episode: Episode, stage: Stage) -> EpisodeRow:
     with stage.store.transaction():
         stage.store.add_episode(row)
         stage.store.add_trajectory(admission.trajectory, status=admission.status, reason=admission.reason)
+        if job.runtime.library is not None and job.runtime.settings.strategies.k:
+            note_episode(
+                job.runtime.library, [row.body for row in stage.store.decisions(job.id)], tenant="default",
+                episode_id=job.id, at=stage.now(), outcome=admission.trajectory.outcome,
+            )  # fmt: skip
     stage.kept(admission)
     return row
 

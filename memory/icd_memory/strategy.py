@@ -187,8 +187,8 @@ class Match(NamedTuple):
     """A strategy that applies."""
 
     strategy: Strategy
-    similarity: float
-    """Cosine of its scenario and the situation."""
+    similarity: float | None
+    """Cosine of its scenario and the situation; None: not compared."""
 
 
 class Merge(NamedTuple):

@@ -44,6 +44,7 @@ VALUES = {
     "agreement": st.sampled_from(["exact", "intent"]),
     "copy_above": st.sampled_from(["never", "0.9"]),
     "record": st.sampled_from(["decisions", "full"]),
+    "strategies": st.sampled_from(["0", "2", "global"]),
 }
 HEADS = st.sampled_from([
     *(name for name in STANDARD if name not in (MIXED, "student")), "unanimity(3)", "unanimity(5)", "majority(5, 0.6)",
