@@ -7,7 +7,8 @@ import pytest
 
 _FILE = Path(__file__).parents[2] / "benchmarks/publish.py"
 _SPEC = importlib.util.spec_from_file_location("publish", _FILE)
-assert _SPEC is not None and _SPEC.loader is not None
+assert _SPEC is not None
+assert _SPEC.loader is not None
 publish = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(publish)
 
