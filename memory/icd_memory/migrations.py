@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from icd_memory.errors import StoreVersionError
+from icd_memory.links import digest_of, first_link, next_link
 
 Migration = Callable[[sa.Connection], None]
 _ADVISORY_LOCK = 4_203_412_025
@@ -215,7 +216,43 @@ def m003_strategies(connection: sa.Connection) -> None:
     made.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_tenants_and_keys, m003_strategies)
+def m004_receipt_chain(connection: sa.Connection) -> None:
+    """A chain of each tenant's receipts; those that are there already come first, in the order in which they came."""
+    made = sa.MetaData()
+    names = ("receipt_id", "kind", "digest", "link", "at")
+    chain = sa.Table(
+        "receipt_chain",
+        made,
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in names),
+        sa.Index("receipt_chain_by_receipt", "receipt_id", "kind", unique=True),
+        sqlite_with_rowid=False,
+    )
+    made.create_all(connection, checkfirst=False)
+    page = sa.text(
+        "SELECT seq, id, episode_id, step, body, created_at, tenant, thread FROM decisions "
+        "WHERE seq > :last ORDER BY seq LIMIT 500"
+    )
+    known: dict[str, tuple[int, str]] = {}
+    last = -1
+    while rows := connection.execute(page, {"last": last}).all():
+        for row in rows:
+            position, link = known.get(row.tenant, (0, first_link(row.tenant)))
+            digest = digest_of(tuple(row)[1:])
+            position, link = position + 1, next_link(link, position + 1, "receipt", row.id, digest)
+            known[row.tenant] = position, link
+            entry = (row.tenant, position, row.id, "receipt", digest, link, row.created_at)
+            connection.execute(chain.insert().values(entry))
+        last = rows[-1].seq
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_first_tables,
+    m002_tenants_and_keys,
+    m003_strategies,
+    m004_receipt_chain,
+)
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))
 

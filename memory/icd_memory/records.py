@@ -43,13 +43,17 @@ class Inserter:
 
     def add(self, rows: Iterable[tuple[Any, ...]]) -> int:
         """Write the rows whose key is not there yet; return how many that were."""
-        encoded = [self._encoded(row) for row in rows]
-        if not encoded:
+        return self.add_encoded([self.encoded(row) for row in rows])
+
+    def add_encoded(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Write rows as `encoded` gives them, if their key is not there yet; return how many that were."""
+        if not rows:
             return 0
         with self._db.write() as connection:
-            return connection.exec_driver_sql(self._sql, encoded).rowcount
+            return connection.exec_driver_sql(self._sql, list(rows)).rowcount
 
-    def _encoded(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    def encoded(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row as it is stored."""
         values = list(row)
         for place, encode in self._encoders:
             values[place] = encode(values[place])

@@ -122,6 +122,20 @@ decisions = sa.Table(
     sa.Index("decisions_by_thread", "tenant", "thread"),
 )
 
+receipt_chain = sa.Table(
+    "receipt_chain",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("receipt_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("link", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Index("receipt_chain_by_receipt", "receipt_id", "kind", unique=True),
+    sqlite_with_rowid=False,
+)
+
 ledger = sa.Table(
     "ledger",
     metadata,

@@ -8,8 +8,9 @@ from here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -19,9 +20,11 @@ import sqlalchemy as sa
 
 from icd_memory import schema
 from icd_memory.accounts import Accounts
+from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
 from icd_memory.database import Database
 from icd_memory.errors import TrajectoryNotFoundError
+from icd_memory.links import DIGESTED
 from icd_memory.migrations import MIGRATIONS
 from icd_memory.records import Inserter, Records, upsert
 from icd_memory.rows import (
@@ -75,6 +78,7 @@ _DECISIONS_IN_THREAD = (
     )
     .order_by(schema.decisions.c.seq)
 )
+_DIGESTED = attrgetter(*DIGESTED)
 _TRAJECTORY = (
     "id",
     "tenant",
@@ -101,9 +105,11 @@ class Store:
         self._runs = Records(database, schema.runs, RunRow)
         self._episodes = Records(database, schema.episodes, EpisodeRow)
         self._decisions = Records(database, schema.decisions, DecisionRow)
+        self._receipts = Inserter(database, schema.decisions, DIGESTED)
         self._ledger = Records(database, schema.ledger, LedgerRow)
         self._feedback = Records(database, schema.feedback, FeedbackRow, key=("tenant", "id"))
         self.accounts = Accounts(database)
+        self.chain = ReceiptChain(database)
         self.strategies = StrategyTables(database)
 
     @classmethod
@@ -291,7 +297,7 @@ class Store:
 
     def add_decision(self, row: DecisionRow) -> bool:
         """Store a receipt; return False if its id is there already."""
-        return self._decisions.add([row]) == 1
+        return self._add_decisions([row]) == 1
 
     def decision(self, id: str) -> DecisionRow | None:
         """Return a receipt, or None."""
@@ -322,8 +328,18 @@ class Store:
         with self.transaction():
             # In the same order everywhere, so that two servers don't wait for each other's texts.
             self._texts.add(sorted(batch.texts.items()))
-            self._decisions.add(batch.decisions)
+            self._add_decisions(batch.decisions)
             self._ledger.add(batch.ledger)
+
+    def _add_decisions(self, rows: Sequence[DecisionRow]) -> int:
+        """Store receipts and append those that are new to their tenants' chains; return how many were new."""
+        encoded = [self._receipts.encoded(_DIGESTED(row)) for row in rows]
+        if not encoded:
+            return 0
+        with self.transaction():
+            new = self._receipts.add_encoded(encoded)
+            self.chain.append(encoded if new == len(encoded) else self.chain.unchained(encoded))
+        return new
 
     def add_feedback(self, row: FeedbackRow) -> bool:
         """Store feedback; return False, and change nothing, if the tenant gave one of this id before."""
