@@ -19,6 +19,7 @@ from icd.cli import (
     keys,
     memory,
     models,
+    offline,
     report,
     serve,
     setup,
@@ -48,6 +49,7 @@ app.command("serve")(serve.serve)
 memory.app.command("export")(exchange.export)
 memory.app.command("import")(exchange.import_)
 app.add_typer(memory.app, name="memory")
+app.add_typer(offline.app, name="offline")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(env.app, name="env")
