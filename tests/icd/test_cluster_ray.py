@@ -24,7 +24,7 @@ from test_run_over_the_wire import follow
 from icd.testing import LoopbackServer
 from icd_memory.store import Store
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 pytest.importorskip("ray", reason="needs the extras ray, postgres and chroma: pip install 'icd-runtime[ray]'")
 pytest.importorskip("chromadb", reason="needs the extra chroma")
 if postgres_folder() is None:

@@ -91,7 +91,7 @@ def test_killed_now_and_then(tmp_path: Path) -> None:
     check(tmp_path, "student,cascade", 1, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_twenty_random_moments(tmp_path: Path) -> None:
     check(
         tmp_path,
