@@ -247,11 +247,27 @@ def m004_receipt_chain(connection: sa.Connection) -> None:
         last = rows[-1].seq
 
 
+def m005_artifacts(connection: sa.Connection) -> None:
+    """Data sets, students, and what was decided about them."""
+    made = sa.MetaData()
+    names = ("kind", "body", "created_at")
+    sa.Table(
+        "artifacts",
+        made,
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.Text, nullable=False, unique=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in names),
+        sa.Index("artifacts_by_kind", "kind", "seq"),
+    )
+    made.create_all(connection, checkfirst=False)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_tenants_and_keys,
     m003_strategies,
     m004_receipt_chain,
+    m005_artifacts,
 )
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))

@@ -135,6 +135,20 @@ class FeedbackRow:
     created_at: datetime
 
 
+ArtifactKind = Literal["dataset", "student", "promotion"]
+"""A data set; a version of the student; what was decided about one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """Something that was made from the store's episodes."""
+
+    id: str
+    kind: ArtifactKind
+    body: JsonObject
+    created_at: datetime
+
+
 @dataclass(slots=True)
 class Batch:
     """Rows that are stored together, gathered from several writers."""

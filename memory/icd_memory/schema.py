@@ -289,3 +289,14 @@ strategy_tests = sa.Table(
     sa.UniqueConstraint("tenant", "id"),
     sa.Index("strategy_tests_by_strategy", "tenant", "strategy_id"),
 )
+
+artifacts = sa.Table(
+    "artifacts",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", JsonText, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index("artifacts_by_kind", "kind", "seq"),
+)

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from icd_memory import schema
 from icd_memory.accounts import Accounts
+from icd_memory.artifacts import Artifacts
 from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
 from icd_memory.database import Database
@@ -109,6 +110,7 @@ class Store:
         self._ledger = Records(database, schema.ledger, LedgerRow)
         self._feedback = Records(database, schema.feedback, FeedbackRow, key=("tenant", "id"))
         self.accounts = Accounts(database)
+        self.artifacts = Artifacts(database)
         self.chain = ReceiptChain(database)
         self.strategies = StrategyTables(database)
 
@@ -349,6 +351,22 @@ class Store:
         """Return what was said about an episode of a tenant, in the order it came."""
         wanted = _narrowed(schema.feedback, tenant=tenant, episode_id=episode_id)
         return self._feedback.find(*wanted)
+
+    def erase_feedback(self, tenant: str, episode_id: str) -> int:
+        """Remove the comments on an episode of a tenant, not the verdicts; return how many there were."""
+        table = schema.feedback
+        wanted = _narrowed(table, tenant=tenant, episode_id=episode_id)
+        change = table.update().where(*wanted, table.c.comment != "").values(comment="")
+        with self._db.write() as connection:
+            return connection.execute(change).rowcount
+
+    def remove_trajectories_of(self, tenant: str, task_id: str) -> int:
+        """Remove the tenant's trajectories of a task, such as an episode of live traffic; return how many there were."""
+        found = [t.id for t in self.trajectories(tenant=tenant) if t.task_id == task_id]
+        with self._db.write() as connection:
+            for id in found:
+                connection.execute(schema.trajectories.delete().where(schema.trajectories.c.id == id))
+        return len(found)
 
     # Texts and vectors
 
