@@ -106,7 +106,8 @@ class StrategyLibrary:
         Raises:
             ValueError: scenario or guidance is blank.
         """
-        _check(draft.text)
+        text = _cleaned(draft.text)
+        draft = replace(draft, scenario=text.scenario, guidance=text.guidance, category=text.category)
         at = self._now()
         steps = [_Change("propose", "proposed", by, why), *self._held(draft.environment, draft.text)]
         made = Strategy(
@@ -162,7 +163,7 @@ class StrategyLibrary:
             StrategyNotFoundError, StrategyStatusError: there is none of this id, or it was merged into another.
             ValueError: scenario or guidance is blank.
         """
-        _check(text)
+        text = _cleaned(text)
         old = self.get(id, tenant=tenant)
         if old.text == text:
             return old
@@ -362,9 +363,15 @@ def _entries(strategy: Strategy, steps: Sequence[_Change], at: datetime) -> Sequ
     ]
 
 
-def _check(text: StrategyText) -> None:
-    if not text.scenario.strip() or not text.guidance.strip():
+def _cleaned(text: StrategyText) -> StrategyText:
+    """Return a text without blanks around it, its lines ended in one way, so that a file gives it back as it is."""
+    scenario, guidance, category = (
+        part.replace("\r\n", "\n").replace("\r", "\n").strip()
+        for part in (text.scenario, text.guidance, text.category)
+    )
+    if not scenario or not guidance:
         raise ValueError("a strategy needs a scenario and guidance")
+    return StrategyText(scenario, guidance, " ".join(category.split()))
 
 
 def _outcomes(uses: Sequence[StrategyUse]) -> Outcomes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icd_memory.embedding import HashingEmbedder
@@ -142,7 +142,7 @@ def test_a_test_approves_only_the_version_it_tested(library: StrategyLibrary) ->
 
 def test_near_duplicates_are_merged_with_their_history_and_use(library: StrategyLibrary) -> None:
     first = library.propose(LATE, by="teacher")
-    again = library.propose(replace(LATE, scenario=LATE.scenario + " "), by="teacher", why="seen again")
+    again = library.propose(replace(LATE, scenario=LATE.scenario + "!"), by="teacher", why="seen again")
     other = library.propose(StrategyDraft("A booking is moved.", "Ask for the date.", "desk"), by="teacher")
     for strategy, success in ((first, True), (again, False)):
         library.note_use(StrategyUse(strategy.id, 1, f"e-{strategy.id}", True, NOW, success=success))
@@ -213,6 +213,7 @@ def test_a_blank_strategy_is_refused(library: StrategyLibrary) -> None:
         library.propose(replace(LATE, guidance=" "), by="me")
 
 
+@settings(max_examples=25)  # Each makes a store.
 @given(moves=st.lists(st.sampled_from(["approve", "reject", "retire", "edit"]), max_size=12))
 def test_history_tells_every_change_and_where_it_led(moves: list[str]) -> None:
     with Store.open(":memory:") as store:
