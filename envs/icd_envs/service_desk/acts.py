@@ -16,6 +16,8 @@ Kind: TypeAlias = Literal[
 ]
 
 SAY: Final = "say: "
+AGAIN: Final = "You have said that already."
+"""What a customer answers to an act that says nothing new."""
 
 QUESTIONS: Final[Mapping[str, Question]] = {
     "ask what happened": "happened",
@@ -34,18 +36,18 @@ PROMISES: Final[Mapping[str, str]] = {
 }
 """What an act promises. A promise must be true of the database when the conversation ends."""
 
-REASONS: Final = (
-    "outside the return window",
-    "outside the warranty",
-    "the fare does not allow it",
-    "the identity check failed",
-    "the second charge is only reserved",
-    "the parcel is already on its way",
-    "an order is still open",
-    "the card has expired",
-    "the price promise has ended",
-)  # fmt: skip
-"""Why something can be refused."""
+_ALTERNATIVES: Final[Mapping[str, str]] = {
+    "outside the return window": "You could sell it on or give it to somebody.",
+    "outside the warranty": "A repair shop near you can mend it; we sell the spare parts.",
+    "the fare does not allow it": "You could give the ticket to somebody else, or book another one.",
+    "the identity check failed": "You could write to us with a copy of your identity card.",
+    "the second charge is only reserved": "You need not do anything: the reservation lapses by itself within a week.",
+    "the parcel is already on its way": "You could ask the carrier to leave it at a pick-up point near you.",
+    "an order is still open": "You could ask us again when it has arrived.",
+    "the card has expired": "You could buy a new one; it is valid for three years.",
+    "the price promise has ended": "Our newsletter tells you when prices fall.",
+}
+"""The reasons for which something can be refused, and what can be done instead."""
 
 _PLAIN: Final[Mapping[str, Kind]] = {
     "apologise": "apologise",
@@ -55,7 +57,7 @@ _PLAIN: Final[Mapping[str, Kind]] = {
     "name the alternatives": "alternatives",
 }
 
-ACTS: Final = (*QUESTIONS, *_PLAIN, *PROMISES, *(f"refuse: {reason}" for reason in REASONS))
+ACTS: Final = (*QUESTIONS, *_PLAIN, *PROMISES, *(f"refuse: {reason}" for reason in _ALTERNATIVES))
 """Every act, without the ``say:`` before it."""
 
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -66,7 +68,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "ask what they would like": "What would you like us to do?",
     "ask for the new details": "What exactly should it be instead?",
     "apologise": "I am sorry for the trouble you have had.",
-    "state the fee and ask for consent": "That costs the fee that your fare states. Is that all right with you?",
+    "state the fee and ask for consent": "It costs the fee that your fare states. Is that all right with you?",
     "offer a pause": "Instead of cancelling, you could pause it for three months at no cost. Would you like that?",
     "name the alternatives": "Let me tell you what you can do instead.",
     "promise a refund": "You will get your money back, I promise.",
@@ -86,10 +88,18 @@ def kind_of(act: str) -> Kind:
     return _PLAIN.get(act, "other")
 
 
-def sentence(act: str, done: str) -> str:
-    """Return what the desk says for an act; `done`: what was changed in the records, in words."""
+def sentence(act: str, done: str, refused: str) -> str:
+    """Return what the desk says for an act.
+
+    Args:
+        act: what is said.
+        done: what was changed in the records, in words.
+        refused: the last reason that was given for a refusal; empty: none.
+    """
     if act == "tell what was done":
         return f"I have taken care of it: {done}." if done else "Everything stays as it is, as you wished."
     if act.startswith("refuse: "):
         return f"I am afraid that we cannot do that: {act.removeprefix('refuse: ')}."
+    if act == "name the alternatives" and refused in _ALTERNATIVES:
+        return f"What you can do instead: {_ALTERNATIVES[refused]}"
     return _SENTENCES.get(act, act)

@@ -15,6 +15,8 @@ _TOOL = re.compile(
     rf"(lookup|verify|refund|replace|return|repair|trace|redirect|complain|rebook|cancel|assist|pause|change|delete|reissue|escalate)"
     rf" ({_THINGS}) (\d+)(?: (.+))?"
 )
+_FILLERS: Final = {"rebook": "to ", "refund": "partial "}
+"""Words that may be written before a detail, and say nothing."""
 
 
 class Command(NamedTuple):
@@ -47,5 +49,5 @@ def parse_command(text: str) -> Command:
         return Command("read", plain.removeprefix(READ).strip())
     if match := _TOOL.fullmatch(plain):
         verb, thing, number, detail = match.groups()
-        return Command(verb, thing, number, detail or "")
+        return Command(verb, thing, number, (detail or "").removeprefix(_FILLERS.get(verb, "")))
     return Command("")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from icd_envs.service_desk.acts import QUESTIONS, kind_of
+from icd_envs.service_desk.acts import AGAIN, QUESTIONS, kind_of
 from icd_envs.service_desk.case import Answer, Case
 from icd_envs.service_desk.conduct import Conduct
 
@@ -36,6 +36,8 @@ class Customer:
         kind = kind_of(act)
         if kind == "ask":
             return self._asked(act)
+        if kind == "consent" and "booking" not in {thing for thing, _ in self.conduct.seen}:
+            return self._needless("What fee?", 1)  # nobody knows it before the booking was looked up
         again = act in self.conduct.said
         self.conduct.said.add(act)
         if kind == "tell":
@@ -43,7 +45,7 @@ class Customer:
         if kind == "refuse":
             return self._refused(act.removeprefix("refuse: "), again)
         if again:
-            return self._needless("You have said that already.", 1)
+            return self._needless(AGAIN, 1)
         if kind == "apologise":
             self.soothe()
             return "Thank you."
@@ -90,12 +92,12 @@ class Customer:
         if not conduct.done:
             conduct.violations.add("false_statement")
             return self._needless("But nothing has been done!", 3)
-        return self._needless("You have said that already.", 1)
+        return self._needless(AGAIN, 1)
 
     def _refused(self, reason: str, again: bool) -> str:
         self.conduct.refusals.append(reason)
         if again:
-            return self._needless("You have said that already.", 1)
+            return self._needless(AGAIN, 1)
         if reason == self.case.reason:
             return "That is a pity, but thank you for saying so."
         return self._needless("That cannot be right.", 3)

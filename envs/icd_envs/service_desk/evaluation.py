@@ -47,7 +47,7 @@ def evaluate(case: Case, conduct: Conduct, after: Tables) -> Verdict:
         needless=conduct.needless,
         waits=conduct.waits,
         unsoothed=case.mood >= UPSET and "apologise" not in conduct.said,
-        untold=conduct.told < len(conduct.done),
+        untold=conduct.told < len(conduct.done) or "tell what was done" not in conduct.said,
         false_promises=len(broken),
         violations=len(violations),
         alternatives="name the alternatives" in conduct.said,
@@ -70,7 +70,7 @@ def _result(case: Case, conduct: Conduct, *, handled: bool) -> Result:
     if case.ending == "refused":
         return "refused" if case.reason in conduct.refusals else "missed"
     if case.ending == "declined":
-        return "met" if "state the fee and ask for consent" in conduct.said else "missed"
+        return "declined" if "state the fee and ask for consent" in conduct.said else "missed"
     return "met"
 
 

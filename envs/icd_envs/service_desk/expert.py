@@ -78,9 +78,10 @@ class ServiceDeskExpert:
             return _say(way.why, f"refuse: {way.refusal}")
         if way.offer and PAUSE not in known.answers:
             return _say("The policy wants a pause to be offered first.", PAUSE)
-        if way.fee and CONSENT not in known.answers:
+        consent = known.answers.get(CONSENT, "")
+        if way.fee and not consent.startswith(("Yes", "No")):
             return _say("The change has a fee, so I ask for consent first.", CONSENT)
-        if way.fee and not known.answers[CONSENT].startswith("Yes"):
+        if way.fee and not consent.startswith("Yes"):
             return self._finish()
         return ExpertMove(way.why, _with_number(way, known.references[0][1]))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from icd_envs.service_desk.acts import QUESTIONS, Question, kind_of
+from icd_envs.service_desk.acts import AGAIN, QUESTIONS, Question, kind_of
 from icd_envs.service_desk.commands import Command, parse_command
 from icd_envs.service_desk.tools import NOTHING
 
@@ -109,7 +109,7 @@ class Knowledge:
     def _say(self, act: str, answer: str) -> None:
         if act in QUESTIONS:
             self.replies.setdefault(QUESTIONS[act], answer)
-        else:
+        elif answer != AGAIN:
             self.answers[act] = answer
         if kind_of(act) == "tell":
             self.told = len(self.done)

@@ -61,7 +61,9 @@ def address(rng: Random) -> str:
 
 
 def _number(rng: Random, taken: dict[str, dict[str, str]], low: int, high: int) -> str:
-    return str(rng.choice([number for number in range(low, high) if str(number) not in taken]))
+    while (number := str(rng.randrange(low, high))) in taken:
+        pass
+    return number
 
 
 def _add_customer(rng: Random, tables: dict[str, dict[str, dict[str, str]]]) -> Records:

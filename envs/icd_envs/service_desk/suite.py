@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Final
 
 from icd_envs.base import Environment, Stepping, Task
 from icd_envs.errors import TaskNotFoundError
@@ -15,6 +16,13 @@ NAME = "service-desk"
 MAX_STEPS = 24
 _PER_FAMILY = 100
 """Tasks of a family that one seed lists, where no limit is set; a limit may go beyond."""
+_SUBJECTS: Final[Mapping[str, str]] = {
+    "order": "an order",
+    "booking": "a booking",
+    "subscription": "a subscription",
+    "account": "an account",
+    "card": "a gift card",
+}
 
 
 class ServiceDeskSuite:
@@ -47,7 +55,7 @@ class ServiceDeskSuite:
             id=task_id,
             environment=NAME,
             split=_parts(task_id)[0],
-            goal=f"Help the customer within the policies, then close. They write: {case.opening}",
+            goal=f"Help a customer with {_SUBJECTS[case.area]} within the policies, then close. {case.opening}",
             category=case.area,
             instance=task_id,
         )

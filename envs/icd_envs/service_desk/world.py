@@ -45,7 +45,8 @@ class Conversation:
         conduct.calls = 0
         if kind_of(act) == "refuse":
             before_refusal(self.case, conduct, act.removeprefix("refuse: "))
-        said = sentence(act, "; ".join(conduct.done[conduct.told :] or conduct.done))
+        refused = conduct.refusals[-1] if conduct.refusals else ""
+        said = sentence(act, "; ".join(conduct.done[conduct.told :] or conduct.done), refused)
         answer = self.customer.hear(act)
         return f"Desk: {said}\nCustomer ({self.customer.mood}): {answer}"
 
