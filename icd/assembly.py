@@ -23,7 +23,7 @@ from icd.ledger import Budget
 from icd.prices import Price, PriceTable
 from icd.prompting import PromptSettings
 from icd.runtime import RuntimeSettings
-from icd.strategy_use import StrategySettings
+from icd.strategy_use import StrategySettings, known_tools
 from icd_memory.exact_index import ExactIndex
 from icd_memory.retrieval import Family, Memory, RetrievalSettings
 from icd_memory.store import Store
@@ -200,7 +200,7 @@ def open_runtime(settings: Settings) -> Runtime:
         models = make_models(settings, student=policy.asks_student, teacher=needs_teacher)
         runtime = Runtime(
             student=models.student, teacher=models.teacher, verifier=models.verifier,
-            retriever=memory.retriever, store=store, library=StrategyLibrary(store, memory.embedder),
+            retriever=memory.retriever, store=store, library=strategy_library(memory),
             settings=runtime_settings(settings),
         )  # fmt: skip
         return runtime.owning(opened.pop_all())
@@ -302,6 +302,11 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
 def _told_in_words(seat: BackendSettings) -> bool:
     """Say whether a model has to read the possible actions, since its backend cannot be held to them."""
     return seat.kind == "openai" and seat.guided is None
+
+
+def strategy_library(memory: Memory) -> StrategyLibrary:
+    """Return the library of strategies in a memory's store, compared by its embedder."""
+    return StrategyLibrary(memory.store, memory.embedder, tools_of=known_tools)
 
 
 def strategy_settings(settings: Settings) -> StrategySettings:

@@ -45,6 +45,13 @@ class StrategySettings:
 
 
 NO_STRATEGIES = ChosenStrategies()
+_IN_WORDS = frozenset({"household", "alfworld", "service_desk"})
+"""Environments whose actions are commands in words: no strategy has a tool to call there."""
+
+
+def known_tools(environment: str) -> frozenset[str] | None:
+    """Return the names that may be called in an environment; None: they are not known beforehand."""
+    return frozenset() if environment in _IN_WORDS else None
 
 
 def choose(

@@ -147,7 +147,7 @@ class _Cast:
         )
 
     def _library(self) -> StrategyLibrary:
-        return StrategyLibrary(self._store, self._place.memory.embedder)
+        return assembly.strategy_library(self._place.memory)
 
     def runtime(self, method: Method) -> Runtime:
         return Runtime(

@@ -23,6 +23,7 @@ from icd.cli import (
     report,
     serve,
     setup,
+    strategies,
     tenants,
 )
 from icd.cli import bench as benchmark
@@ -50,6 +51,7 @@ memory.app.command("export")(exchange.export)
 memory.app.command("import")(exchange.import_)
 app.add_typer(memory.app, name="memory")
 app.add_typer(offline.app, name="offline")
+app.add_typer(strategies.app, name="strategies")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(env.app, name="env")
