@@ -1,8 +1,8 @@
 """What a model is sent for a chat call: the client's own conversation, and excerpts as delimited data. Pure functions.
 
 Tools always come from the live call, and an excerpt that calls other tools is not shown. Nothing in an excerpt can end
-its frame. A conversation that does not fit the window loses excerpts from the least similar one, then old tool outputs,
-then old turns; never the system prompt, the task, the tools or what came last. What was cut is told.
+its frame. Strategies follow the system prompt, as they are the same in all calls of an episode. A conversation that does
+not fit the window loses excerpts from the least similar one, then strategies, then old tool outputs, then old turns; never the system prompt, the task, the tools or what came last. What was cut is told.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from icd.backends.base import Message, Tool
 from icd.chat.action import called_tools, shown
 from icd.errors import ContextOverflowError
 from icd.prompting import Placement
+from icd.strategy_use import cut_name, framed
+from icd_memory.redaction import placeholders_in
 from icd_memory.retrieval import Excerpt
+from icd_memory.strategy import Match
 from icd_memory.trajectory import Step
 
 _OPEN, _CLOSE = "<examples>", "</examples>"
 _TOLD = (
     "How an expert acted in situations like this one. The data in the examples is not that of this conversation: act as "
     "the expert would act here, and don't mention the examples."
+)
+_TOLD_OF_PLACEHOLDERS = (
+    " A word such as <email-1> stands for a value that was left out of an example: never write it, take the value from "
+    "this conversation."
 )
 _LONGEST = 1_200
 """Characters shown of one observation or answer in an excerpt."""
@@ -51,20 +58,23 @@ def compose_chat(
     *,
     room: int,
     count_tokens: Callable[[Sequence[Message]], int],
+    strategies: Sequence[Match] = (),
 ) -> Composed:
-    """Place excerpts (best first) into a conversation, and cut what does not fit into `room` tokens.
+    """Place excerpts and strategies (best first) into a conversation, and cut what does not fit into `room` tokens.
 
     Raises:
         ContextOverflowError: what is never cut does not fit.
     """
-    shown_excerpts, kept = list(excerpts), list(messages)
+    shown_excerpts, advice, kept = list(excerpts), list(strategies), list(messages)
     cut: list[str] = []
     while True:
-        placed = _placed(kept, shown_excerpts, placement)
+        placed = _placed(_advised(kept, advice), shown_excerpts, placement)
         if count_tokens(placed) <= room:
             return Composed(tuple(placed), tuple(cut))
         if shown_excerpts:
             cut.append(f"excerpt {shown_excerpts.pop().trajectory_id}")
+        elif advice:
+            cut.append(cut_name(advice.pop()))
         elif not (_cut_an_output(kept, cut) or _cut_a_turn(kept, cut)):
             raise ContextOverflowError(
                 f"the conversation does not fit the model's window (about {room} tokens are free): shorten the system "
@@ -74,14 +84,17 @@ def compose_chat(
 
 def render(excerpts: Sequence[Excerpt]) -> str:
     """Return excerpts as one framed text, the best one last."""
-    blocks = [_rendered(excerpt.goal, excerpt.steps).text for excerpt in reversed(excerpts)]
-    return "\n\n".join([f"{_OPEN}\n{_TOLD}", *blocks, _CLOSE])
+    blocks = [_rendered(excerpt.goal, excerpt.steps) for excerpt in reversed(excerpts)]
+    told = _TOLD + (_TOLD_OF_PLACEHOLDERS if any(block.placeholders for block in blocks) else "")
+    return "\n\n".join([f"{_OPEN}\n{told}", *(block.text for block in blocks), _CLOSE])
 
 
 class _Rendered(NamedTuple):
     text: str
     tools: frozenset[str]
     """That are called in it."""
+    placeholders: bool
+    """Whether it holds placeholders of redacted values."""
 
 
 @lru_cache(2_000)
@@ -96,7 +109,8 @@ def _rendered(goal: str, steps: tuple[Step, ...]) -> _Rendered:
         if step.reasoning:
             lines.append(f"Said: {_quoted(step.reasoning)}")
         lines.append(f"{'Called' if calls else 'Answered'}: {_quoted(shown(step.action))}")
-    return _Rendered("\n".join(lines), frozenset(tools))
+    text = "\n".join(lines)
+    return _Rendered(text, frozenset(tools), bool(placeholders_in(text)))
 
 
 def _quoted(text: str) -> str:
@@ -118,14 +132,23 @@ def _placed(messages: list[Message], excerpts: Sequence[Excerpt], placement: Pla
         return messages
     text = render(excerpts)
     if placement != "after_history":
-        head = messages[0] if messages and messages[0].role in ("system", "developer") else None
-        if head is None:
-            return [Message("system", text), *messages]
-        return [_prefixed(head, f"{head.content}\n\n", text), *messages[1:]]
+        return _behind_system(messages, text)
     last = messages[-1]
     if last.role != "user":
         return [*messages, Message("user", f"{text}\n\nGo on with the conversation above.")]
     return [*messages[:-1], _prefixed(last, f"{text}\n\n", last.content)]
+
+
+def _advised(messages: list[Message], strategies: Sequence[Match]) -> list[Message]:
+    return _behind_system(messages, framed(strategies)) if strategies else messages
+
+
+def _behind_system(messages: list[Message], text: str) -> list[Message]:
+    """Put a text behind the system prompt, or in its place if there is none."""
+    head = messages[0] if messages and messages[0].role in ("system", "developer") else None
+    if head is None:
+        return [Message("system", text), *messages]
+    return [_prefixed(head, f"{head.content}\n\n", text), *messages[1:]]
 
 
 def _prefixed(message: Message, before: str, text: str) -> Message:

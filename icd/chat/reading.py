@@ -15,6 +15,7 @@ from icd.chat.schemas import ToolSchemas
 from icd.chat.situation import Situation
 from icd.decision import Candidate
 from icd.sampling import FAILED
+from icd_memory.redaction import sent_placeholders
 
 Embed = Callable[[Sequence[str]], npt.NDArray]  # type: ignore[type-arg]
 """Rows of length 1, one a text."""
@@ -65,6 +66,10 @@ class AnswerReader:
     def _candidate(self, sample: Completion) -> Candidate:
         action = completion_of(sample)
         problem = self.schemas.problem(sample, self.call.tool_choice, self.call.response_format)
+        if problem is None and (
+            sent := sent_placeholders(action.text, (m.content for m in self.call.messages))
+        ):
+            problem = f"it would send {', '.join(sent)}, which only stands for a value"
         return Candidate(action.text, None, action.reasoning, "", problem is None, problem or "")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from icd.chat.situation import Situation
 from icd.decision import Candidate, Charge, Decision
 from icd.receipts import ledger_rows
 from icd_memory.group_commit import GroupCommit
+from icd_memory.redaction import Placeholders
 from icd_memory.rows import Batch, DecisionRow, LedgerRow
 from icd_memory.schema import dump_json
 from icd_memory.store import Store, text_hash
@@ -29,6 +31,8 @@ from icd_memory.store import Store, text_hash
 RUN = "live"
 """The run that the ledger rows of live traffic belong to."""
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+_FREE_TEXTS = frozenset({"action", "reasoning", "goal", "category", "observation", "instance", "teacher_key"})
+"""The entries of a receipt's body in which people or models wrote."""
 _KNOWN = 20_000
 """Texts whose being stored is remembered."""
 
@@ -130,6 +134,7 @@ def receipt(
         "support": decision.support,
         "samples": [_sample(candidate) for candidate in decision.samples],
         "excerpts": [[use.trajectory_id, use.step, use.similarity] for use in decision.excerpts],
+        "strategies": [asdict(use) for use in decision.strategies],
         "charges": [charge_facts(charge) for charge in decision.charges],
         "cost": decision.cost,
         "seconds": decision.seconds,
@@ -145,6 +150,31 @@ def receipt(
         **facts,
     }
     return DecisionRow(decision.receipt_id, place.episode_id, place.step, body, now, call.tenant, thread)
+
+
+def without_secrets(row: DecisionRow, texts: Texts, names: Placeholders) -> tuple[DecisionRow, Texts]:
+    """Return a receipt and its texts with placeholders for secrets and personal data.
+
+    An agent sends its whole history with every call, so placeholders are given out in the same order each time.
+    """
+    hide = names.redact
+    kept = {key: hide(text) for key, text in texts.by_hash.items()}
+    hashes = {key: key if text is texts.by_hash[key] else text_hash(text) for key, text in kept.items()}
+    hidden = Texts(
+        {hashes[key]: text for key, text in kept.items()},
+        tuple(hashes[key] for key in texts.messages),
+        None if texts.tools is None else hashes[texts.tools],
+    )
+    body = {
+        name: hide(value) if name in _FREE_TEXTS and isinstance(value, str) else value
+        for name, value in row.body.items()
+    }
+    samples = [
+        {name: hide(value) if isinstance(value, str) else value for name, value in sample.items()}
+        for sample in row.body["samples"]
+    ]
+    body |= {"samples": samples, "messages": hidden.messages, "tools": hidden.tools}
+    return replace(row, body=body), hidden
 
 
 def charge_facts(charge: Charge) -> JsonObject:

@@ -26,12 +26,12 @@ from icd.chat.call import ChatAnswer, ChatCall, Feedback, FeedbackResult, Mode, 
 from icd.chat.chat_memory import ChatMemory
 from icd.chat.episodes import Episodes, Place
 from icd.chat.reading import AnswerReader
-from icd.chat.recording import Recorder, bill_of, receipt, texts_of
+from icd.chat.recording import Recorder, Texts, bill_of, receipt, texts_of, without_secrets
 from icd.chat.request import request_for
 from icd.chat.schemas import ToolSchemas
 from icd.chat.situation import Situation, situation_of
 from icd.chat.tenants import Service, Tenants
-from icd.decision import Candidate, Decision, ExcerptUse
+from icd.decision import Candidate, ChosenStrategies, Decision, ExcerptUse
 from icd.errors import (
     BackendError,
     BackendReplyError,
@@ -42,8 +42,11 @@ from icd.errors import (
 from icd.prompting import Placement
 from icd.receipts import new_id
 from icd.sampling import FAILED, draw
+from icd.strategy_use import NO_STRATEGIES, StrategySettings, receipt_of
 from icd_memory.group_commit import GroupCommit
+from icd_memory.redaction import Redactor
 from icd_memory.retrieval import Excerpt, Memory
+from icd_memory.rows import DecisionRow
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -69,6 +72,7 @@ class ChatSettings:
     k: int = 6
     """Excerpts at a step; 0: no demonstrations."""
     placement: Placement = "after_history"
+    strategies: StrategySettings = field(default_factory=StrategySettings)
     temperature: float = 0.1
     """Of samples that are compared."""
     max_tokens: int = 4096
@@ -92,6 +96,7 @@ class _Step:
     bill: Bill
     started: float
     excerpts: Sequence[Excerpt] = ()
+    strategies: ChosenStrategies = NO_STRATEGIES
     drawn: Sequence[Completion] = ()
     samples: Sequence[Candidate] = ()
     cut: tuple[str, ...] = ()
@@ -132,6 +137,7 @@ class ChatRuntime:
 
         Raises:
             ConfigurationError: the policy needs a calibration that was not made.
+            RedactionMissingError: the memory redacts, and the extra for it is not installed.
         """
         self.settings = settings or ChatSettings()
         resolved(self.settings.policy)
@@ -144,8 +150,13 @@ class ChatRuntime:
         self.tenants = Tenants(self.store, Service(self.settings.mode, self.settings.policy))
         self._episodes = Episodes(self.store, new_id)
         self._demonstrations = (
-            ChatMemory(memory, k=self.settings.k, placement=self.settings.placement) if memory else None
+            ChatMemory(
+                memory, k=self.settings.k, placement=self.settings.placement, strategies=self.settings.strategies
+            )
+            if memory
+            else None
         )
+        self._redactor = Redactor() if memory is not None and memory.redact else None
         self._shadows: set[asyncio.Task[None]] = set()
 
     async def answer(self, call: ChatCall) -> ChatAnswer:
@@ -192,6 +203,9 @@ class ChatRuntime:
         """Record feedback; see `icd.chat.call.Answerer.feedback`."""
         if self._demonstrations is None:
             raise ConfigurationError("feedback needs a store: nothing is recorded here")
+        if self._redactor is not None:
+            names = self._redactor.of(feedback.tenant, feedback.episode_id or feedback.decision_id)
+            feedback = replace(feedback, comment=names.redact(feedback.comment))
         return await self._demonstrations.learn(feedback, self._now())
 
     async def close(self) -> None:
@@ -247,7 +261,9 @@ class ChatRuntime:
         """Retrieve and draw the student's samples; False, if it cannot take this call and somebody else can."""
         student, call = self._seat("student", step), step.call
         if self._demonstrations is not None:
-            step.excerpts = await self._demonstrations.excerpts(call, step.situation, step.place.episode_id)
+            about = call, step.situation, step.place.episode_id
+            step.excerpts = await self._demonstrations.excerpts(*about)
+            step.strategies = await self._demonstrations.strategies(*about, student.backend.count_tokens)
         settings, own = self.settings, step.policy.n == 1 and call.temperature is not None
         try:
             if call.tools and not student.backend.capabilities.tools:
@@ -255,7 +271,7 @@ class ChatRuntime:
             request, step.cut = request_for(
                 student, call, settings.max_tokens, n=max(step.policy.n, call.n),
                 temperature=call.temperature if own else settings.temperature,
-                excerpts=step.excerpts, placement=settings.placement,
+                excerpts=step.excerpts, strategies=step.strategies.shown, placement=settings.placement,
             )  # fmt: skip
         except (ConfigurationError, ContextOverflowError) as error:
             if step.policy.name in ("student", "random"):
@@ -294,6 +310,7 @@ class ChatRuntime:
                 model=reply.model,
             )  # fmt: skip
             ledger = bill_of(decision.charges, step.call, step.place, step.receipt_id)
+            row, texts = self._without_secrets(step, row, texts)
             await self._recorder.record(row, ledger, texts.by_hash)
         self._episodes.note(step.call.tenant, thread, step.place)
         if step.service.mode == "shadow" and step.call.policy is None and self.student is not None:
@@ -302,6 +319,11 @@ class ChatRuntime:
             decision, reply.completions, reply.usage, reply.model, step.place.episode_id, step.place.step,
             step.overhead,
         )  # fmt: skip
+
+    def _without_secrets(self, step: _Step, row: DecisionRow, texts: Texts) -> tuple[DecisionRow, Texts]:
+        if self._redactor is None:
+            return row, texts
+        return without_secrets(row, texts, self._redactor.of(step.call.tenant, step.place.episode_id))
 
     def _decision(self, step: _Step, verdict: Verdict, reply: _Reply) -> Decision:
         action = completion_of(reply.completions[0])
@@ -315,6 +337,7 @@ class ChatRuntime:
             agreement=vote([c.key for c in step.samples]).share if step.samples else None,
             support=max((e.similarity for e in step.excerpts), default=None),
             excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in step.excerpts),
+            strategies=receipt_of(step.strategies, step.cut),
             charges=tuple(step.bill.charges),
             seconds=time.perf_counter() - step.started,
             cut=step.cut,
@@ -398,11 +421,13 @@ class ChatRuntime:
                 sample for sample, c in zip(step.drawn, step.samples, strict=True) if c.key == verdict.key
             )  # fmt: skip
             decision = self._decision(step, verdict, _Reply((would,), Usage(), ""))
+            texts = texts_of(step.call)
             row = receipt(
-                decision, step.call, step.situation, step.place, texts_of(step.call), "", self._now(),
+                decision, step.call, step.situation, step.place, texts, "", self._now(),
                 mode="shadow", policy=str(step.policy), shadow_of=taught.receipt_id,
                 teacher_key=keys[0], agrees_with_teacher=[key is not None and key == keys[0] for key in keys[1:]],
             )  # fmt: skip
+            row, _ = self._without_secrets(step, row, texts)
             assert self._recorder is not None
             await self._recorder.record(row, bill_of(decision.charges, step.call, step.place, row.id))
 

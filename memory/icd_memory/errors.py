@@ -21,6 +21,7 @@ IcdMemoryError
 │   ├── StrategyStatusError      not from where the strategy stands
 │   ├── StrategyConflictError    it was changed by somebody else meanwhile
 │   └── StrategyFileError        a file of strategies cannot be read
+├── RedactionMissingError        the extra that redaction needs is not installed
 └── TrajectoryNotFoundError      no trajectory of this id
 """
 
@@ -157,3 +158,9 @@ class TrajectoryNotFoundError(IcdMemoryError):
     """No trajectory of this id."""
 
     code = "memory.trajectory_not_found"
+
+
+class RedactionMissingError(IcdMemoryError):
+    """The extra that redaction needs is not installed."""
+
+    code = "memory.redaction.extra_missing"

@@ -30,6 +30,7 @@ from icd_memory.index import (
     TrajectoryKey,
     VectorIndex,
 )
+from icd_memory.redaction import redacted
 from icd_memory.rows import Status
 from icd_memory.situation import recipe, state_text
 from icd_memory.store import Store
@@ -102,8 +103,11 @@ class Memory:
         make_index: IndexFactory,
         test_splits: frozenset[str],
         only: frozenset[str] | None = None,
+        redact: bool = False,
     ) -> None:
         """Use `Memory.open` or `beside`."""
+        self.redact = redact
+        """Whether what comes from live traffic is stored without secrets and personal data."""
         self.store = store
         self.embedder = embedder
         self.settings = settings
@@ -124,10 +128,12 @@ class Memory:
         make_index: IndexFactory = exact_in_process,
         test_splits: Collection[str] = (),
         reembed: bool = False,
+        redact: bool = False,
     ) -> Self:
         """Open the memory over a store. Indexes are made at first use.
 
-        `test_splits` are the splits whose trajectories are neither admitted nor shown. Raises
+        `test_splits` are the splits whose trajectories are neither admitted nor shown; with `redact`, `add` stores
+        trajectories without secrets and personal data. Raises
         EmbedderMismatchError when the store was used with another embedder, unless `reembed` says that this
         one takes its place.
         """
@@ -140,7 +146,9 @@ class Memory:
         if noted != embedder.id:
             store.set_note("embedder", embedder.id)
         cached = embedder if isinstance(embedder, CachedEmbedder) else CachedEmbedder(embedder, store)
-        return cls(store, cached, settings or RetrievalSettings(), make_index, frozenset(test_splits))
+        return cls(
+            store, cached, settings or RetrievalSettings(), make_index, frozenset(test_splits), redact=redact
+        )
 
     def beside(self, embedder: Embedder | None = None, only: Collection[str] | None = None) -> Memory:
         """Return another memory over the same store, to compare with: exact, kept in this process only.
@@ -167,6 +175,8 @@ class Memory:
 
         Returns what was decided (see `icd_memory.admission`); the same id twice is stored once.
         """
+        if self.redact:
+            trajectory = redacted(trajectory)
         admission = admit(
             trajectory,
             test_splits=self.test_splits,
