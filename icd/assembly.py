@@ -93,8 +93,8 @@ def make_index(settings: MemorySettings) -> IndexFactory:
         folder = index_folder(settings.store)
 
         def exact(family: Family, embedder: Embedder) -> VectorIndex:
-            name = sha256(f"{family.tenant} {family.environment} {embedder.id}".encode()).hexdigest()[:16]
-            return ExactIndex(embedder.id, embedder.dimension, folder / f"{name}.index" if folder else None)
+            file = index_file(folder, family, embedder.id) if folder else None
+            return ExactIndex(embedder.id, embedder.dimension, file)
 
         return exact
     if kind == "chroma":
@@ -119,6 +119,12 @@ def index_folder(store: str) -> Path | None:
         return None
     path = Path(store).expanduser()
     return path.with_name(f"{path.name}-index")
+
+
+def index_file(folder: Path, family: Family, embedder_id: str) -> Path:
+    """Return the file of a family's exact index in the folder beside its store."""
+    name = sha256(f"{family.tenant} {family.environment} {embedder_id}".encode()).hexdigest()[:16]
+    return folder / f"{name}.index"
 
 
 def open_memory(
@@ -248,6 +254,7 @@ def chat_settings(settings: Settings) -> ChatSettings:
         guards=guards(settings),
         k=settings.retrieval.k,
         placement=settings.retrieval.placement,
+        strategies=strategy_settings(settings),
         temperature=settings.student.temperature,
         max_tokens=settings.serve.max_tokens,
         text_similarity=settings.serve.text_similarity,

@@ -10,13 +10,18 @@ from icd.chat.episodes import steps_taken
 from icd.chat.situation import CHAT
 from icd.errors import UnknownEpisodeError
 from icd.receipts import LIVE
+from icd.strategy_use import note_episode
 from icd_memory.retrieval import Memory
 from icd_memory.rows import DecisionRow, FeedbackRow
+from icd_memory.strategies import StrategyLibrary
 from icd_memory.trajectory import Outcome, Provenance, Step, Trajectory
 
 
-def take_feedback(memory: Memory, feedback: Feedback, now: datetime) -> FeedbackResult:
-    """Record feedback. What it says about a whole episode's success decides whether that is shown to the student.
+def take_feedback(
+    memory: Memory, feedback: Feedback, now: datetime, library: StrategyLibrary
+) -> FeedbackResult:
+    """Record feedback. What it says about a whole episode's success decides whether that is shown to the student, and
+    counts for the strategies that were shown in it.
 
     Raises:
         UnknownEpisodeError: the tenant has no such episode or decision.
@@ -37,7 +42,12 @@ def take_feedback(memory: Memory, feedback: Feedback, now: datetime) -> Feedback
         return FeedbackResult(feedback.id, episode_id, new, "recorded", "kept with the episode's receipts")
     for row in said[:-1]:
         _take_back(memory, _id(row))
-    admission = memory.add(trajectory_of(steps, said[-1], now))
+    trajectory = trajectory_of(steps, said[-1], now)
+    note_episode(
+        library, [row.body for row in rows], tenant=feedback.tenant, episode_id=episode_id, at=now,
+        outcome=trajectory.outcome,
+    )  # fmt: skip
+    admission = memory.add(trajectory)
     return FeedbackResult(feedback.id, episode_id, new, admission.status, admission.reason)
 
 
@@ -74,7 +84,7 @@ def _receipts(memory: Memory, feedback: Feedback) -> list[DecisionRow]:
         found = [] if row is None else [row]
     else:
         found = store.decisions(feedback.episode_id)
-    mine = [row for row in found if row.tenant == feedback.tenant]
+    mine = [row for row in found if row.tenant == feedback.tenant and "erased" not in row.body]
     if not mine:
         what = (
             f"decision {feedback.decision_id!r}"

@@ -20,10 +20,13 @@ from icd.cli import (
     memory,
     models,
     offline,
+    receipts,
     report,
     serve,
     setup,
+    store,
     strategies,
+    strategies_learn,
     tenants,
 )
 from icd.cli import bench as benchmark
@@ -51,7 +54,10 @@ memory.app.command("export")(exchange.export)
 memory.app.command("import")(exchange.import_)
 app.add_typer(memory.app, name="memory")
 app.add_typer(offline.app, name="offline")
+strategies.app.command("learn")(strategies_learn.learn)
 app.add_typer(strategies.app, name="strategies")
+app.add_typer(store.app, name="store")
+app.add_typer(receipts.app, name="receipts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(env.app, name="env")

@@ -69,8 +69,18 @@ def open_store(config: Path | None, store: str | None) -> Store:
         ConfigurationError: there is none.
         MemoryStoreError: it cannot be opened.
     """
-    from icd.errors import ConfigurationError
     from icd_memory.store import Store
+
+    return Store.open(existing_store(config, store))
+
+
+def existing_store(config: Path | None, store: str | None) -> str:
+    """Return the path or URL of the store that exists already.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    from icd.errors import ConfigurationError
 
     place = resolve(config, memory__store=store).memory.store
     if "://" not in place and not Path(place).expanduser().is_file():
@@ -78,4 +88,4 @@ def open_store(config: Path | None, store: str | None) -> Store:
             f"there is no store at {place}: `icd collect`, `icd serve` and `icd keys create` make one, or name another "
             "with --store"
         )
-    return Store.open(place)
+    return place

@@ -26,6 +26,8 @@ from icd_memory.errors import (
 )
 from icd_memory.migrations import migrate
 
+APPLICATION = "icd-runtime"
+"""By which a PostgreSQL server knows our sessions."""
 _WRITE = "icd_write"
 
 
@@ -167,7 +169,8 @@ def _url(url_or_path: str | Path) -> tuple[sa.URL, str]:
 
 def _engine(url: sa.URL, lock_timeout_s: float) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        named = {"application_name": APPLICATION}
+        return sa.create_engine(url, pool_pre_ping=True, connect_args=named)
     in_memory = url.database in (None, "", ":memory:")
     arguments = {"check_same_thread": False, "timeout": lock_timeout_s, "isolation_level": None}
     engine = (

@@ -80,6 +80,20 @@ def read_segment(path: Path, embedder_id: str, dimension: int) -> Segment | None
         return None
 
 
+def versions_in(path: Path, embedder_id: str) -> dict[str, str] | None:
+    """Return the versions of the trajectories in a segment's file by id; None if it cannot be used, as `read_segment`."""
+    try:
+        with path.open("rb") as file:
+            dimension = int(_header(file)[0]["dimension"])
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return None
+    segment = read_segment(path, embedder_id, dimension)
+    if segment is None:
+        return None
+    rows = zip(segment.ids, segment.versions, segment.alive, strict=True)
+    return {id: version for id, version, alive in rows if alive}
+
+
 def _write(file: Any, header: bytes, arrays: list[npt.NDArray[Any]]) -> None:
     prefix = _PREFIX.pack(_MAGIC, len(header), zlib.crc32(header))
     for part in (prefix, header, *(_bytes(array) for array in arrays)):
