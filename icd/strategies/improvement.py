@@ -9,7 +9,6 @@ helps there.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from icd.strategies.judging import FULL, gap
 from icd.strategies.paired_test import Effect, compare, could_help
 from icd.strategies.pool import Half, Pool
 from icd.strategies.prompts import Comparison, ask_guidance, ask_made_up, read_guidance, read_made_up
-from icd.strategies.scenarios import Scenario, StillWeak
+from icd.strategies.scenarios import Scenario, StillWeak, most_common_category
 from icd.strategies.situations import Situation, made_up
 from icd_memory.strategies import StrategyLibrary
 from icd_memory.strategy import PairedTest, StrategyDraft, StrategyOrigin, StrategyText
@@ -152,7 +151,7 @@ class Improver:
         self, scenario: Scenario, writing: Sequence[Situation], on_turn: Callable[[int, float], None]
     ) -> tuple[_Draft, _Draft, StrategyText | None]:
         """Return the answers without guidance, the best draft, and a text that was held back, which ends it."""
-        text = StrategyText(scenario.text, "", _category(writing))
+        text = StrategyText(scenario.text, "", most_common_category(writing))
         best = first = _Draft(text, await self._actors.compare(writing, scenario.id))
         on_turn(0, first.gap)
         for number in range(1, self._settings.turns + 1):
@@ -243,9 +242,3 @@ def in_words(effect: Effect) -> str:
         f"{effect.with_it:.0%} with it, {found.value:+.0%} [{found.low:+.0%}, {found.high:+.0%}], "
         f"p = {effect.p_value:.3f}"
     )
-
-
-def _category(situations: Sequence[Situation]) -> str:
-    """Return the category of most of the situations."""
-    counts = Counter(situation.context.category for situation in situations)
-    return counts.most_common(1)[0][0] if counts else ""

@@ -8,6 +8,7 @@ weak. Only the writing half of the situations is looked at.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -131,3 +132,9 @@ def _varied(situations: Sequence[Situation], most: int) -> list[Situation]:
         by_category[category] = by_category.get(category, 0) + 1
         ranked.append((by_category[category], situation))
     return [situation for _, situation in sorted(ranked, key=lambda pair: pair[0])][:most]
+
+
+def most_common_category(situations: Sequence[Situation]) -> str:
+    """Return the category of most of the situations; empty without any."""
+    counts = Counter(situation.context.category for situation in situations)
+    return counts.most_common(1)[0][0] if counts else ""

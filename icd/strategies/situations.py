@@ -45,6 +45,8 @@ class Situation:
     """What most of the student's samples were, where it was asked."""
     won: bool = False
     """The episode succeeded."""
+    decision: str = ""
+    """The id of its receipt."""
 
     @property
     def text(self) -> str:
@@ -59,26 +61,32 @@ class Situation:
         return f"{context.category}: {context.goal}", context.view or context.observation
 
 
+def newest_episodes(store: Store, environment: str, *, tenant: str = "default") -> list[str]:
+    """Return the ids of the environment's newest episodes, in the order these came."""
+    return [row.id for row in store.listing(tenant=tenant, environment=environment)][-MOST_EPISODES:]
+
+
 def recorded(
-    store: Store, environment: str, *, tenant: str = "default", test_splits: Collection[str] = ()
+    store: Store, episodes: Sequence[str], *, test_splits: Collection[str] = ()
 ) -> Iterator[Situation]:
-    """Yield the situations of the environment's newest episodes, in the order these came."""
-    ids = [row.id for row in store.listing(tenant=tenant, environment=environment)][-MOST_EPISODES:]
-    found = store.trajectories_by_id(ids)
-    for trajectory in (found[id] for id in ids):
+    """Yield the situations of episodes, in their order."""
+    found = store.trajectories_by_id(episodes)
+    for trajectory in (found[id] for id in episodes if id in found):
         if trajectory.split not in test_splits:
-            episode = trajectory.task_id if environment == CHAT else trajectory.id
-            yield from situations_of(trajectory, store.decisions(episode))
+            chat = trajectory.environment == CHAT
+            yield from situations_of(
+                trajectory, store.decisions(trajectory.task_id if chat else trajectory.id)
+            )
 
 
 def situations_of(trajectory: Trajectory, receipts: Sequence[DecisionRow] = ()) -> Iterator[Situation]:
     """Yield an episode's steps as situations; the receipts tell which of them were escalated."""
-    by_step = {row.step: row.body for row in receipts}
+    by_step = {row.step: row for row in receipts}
     won = bool(trajectory.outcome and trajectory.outcome.success)
     lost = trajectory.outcome is not None and not won
     for number, step in enumerate(trajectory.steps):
-        body = by_step.get(number, {})
-        body = body if body.get("action") == step.action else {}
+        row = by_step.get(number)
+        body = row.body if row is not None and row.body.get("action") == step.action else {}
         teachers = step.actor == "teacher"
         escalated = teachers and body.get("reason") in _DOUBTS
         last = number == len(trajectory.steps) - 1
@@ -91,6 +99,7 @@ def situations_of(trajectory: Trajectory, receipts: Sequence[DecisionRow] = ()) 
             reasoning=step.reasoning if teachers else shadow.get("reasoning", ""),
             student=_first_action(body) if escalated else "" if teachers else step.action,
             won=won,
+            decision=row.id if row is not None and body else "",
         )
 
 

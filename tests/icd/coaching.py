@@ -23,7 +23,7 @@ from icd.strategies.journal import Journal
 from icd.strategies.learning import Event, Learned, learn
 from icd.strategies.pool import Pool, half_of
 from icd.strategies.scenarios import ScenarioSource
-from icd.strategies.situations import recorded, situations_of
+from icd.strategies.situations import newest_episodes, recorded, situations_of
 from icd.testing import ScriptedBackend
 from icd_memory.embedding import HashingEmbedder
 from icd_memory.rows import DecisionRow
@@ -189,7 +189,9 @@ class Coaching:
     async def learn(self, on_event: Callable[[Event], None] = lambda event: None) -> Learned:
         journal, embedder = self.journal(), HashingEmbedder()
         mine, coach = (PricedModel(model, PRICE, Budget()) for model in (self.student, self.teacher))
-        pool = Pool(list(recorded(self.store, SHOP, test_splits=["test"])), embedder)
+        pool = Pool(
+            list(recorded(self.store, newest_episodes(self.store, SHOP), test_splits=["test"])), embedder
+        )
         actors = Actors(journal, mine, coach, RuntimeSettings(max_tokens=24))
         source = ScenarioSource(journal, coach, pool, embedder, self.seeds)
         improver = Improver(

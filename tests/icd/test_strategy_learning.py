@@ -56,7 +56,7 @@ def asked(coaching: Coaching) -> Counter[tuple[str, str]]:
 
 
 async def test_it_converges_and_keeps_what_helps_on_other_situations(store: Store) -> None:
-    fill(store)
+    fill(store, 40)
     coaching = Coaching(store)
     events: list[Event] = []
     learned = await coaching.learn(events.append)
