@@ -31,6 +31,9 @@ HEAVY = {
     "sentence_transformers",
     "textworld",
     "genai_prices",
+    "trl",
+    "peft",
+    "datasets",
 }
 LONG_MODULE, LONG_FUNCTION = 400, 50
 MOST_MODULE, MOST_FUNCTION = 480, 70
@@ -107,6 +110,7 @@ PARTS = {
     "icd.integrations.langchain": "LangChain",
     "icd.backends.langchain": "LangChain",
     "icd.backends.openai": "endpoints",
+    "icd.offline.training": "training",
 }
 """What is about one subject with several modules, by how their names begin."""
 

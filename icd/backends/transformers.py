@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Usage
 from icd.errors import MissingExtraError, ModelFilesError
@@ -71,6 +71,15 @@ class TransformersBackend:
         self._threads = threads
         self._loaded: _Loaded | None = None
         self._lock = asyncio.Lock()
+
+    @classmethod
+    def of_loaded(
+        cls, model: Any, tokenizer: Any, folder: str | Path, *, style: Literal["plain", "chat"] = "plain"
+    ) -> Self:
+        """Answer with a model that is in memory already, such as one in training; `folder` holds its base."""
+        backend = cls(folder, style=style)
+        backend._loaded = _Loaded(tokenizer, model)
+        return backend
 
     async def complete(self, request: ChatRequest) -> ChatResponse:
         """Answer; one request at a time.
@@ -166,7 +175,7 @@ def _generate(loaded: _Loaded, prompt: Sequence[int], request: ChatRequest, numb
     temperature = 1.0 if request.temperature is None else request.temperature
     if temperature > 0:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    ids = torch.tensor([list(prompt)])
+    ids = torch.tensor([list(prompt)], device=loaded.model.device)
     tokenizer = loaded.tokenizer
     stop = {"stop_strings": list(request.stop), "tokenizer": tokenizer} if request.stop else {}
     out = loaded.model.generate(
@@ -210,11 +219,13 @@ def _scores(loaded: _Loaded, prompt: Sequence[int], choices: Sequence[str]) -> l
     import torch
 
     tokens = [loaded.tokenizer(f" {choice}\n", add_special_tokens=False)["input_ids"] for choice in choices]
-    before = loaded.model(input_ids=torch.tensor([list(prompt)]), use_cache=True)
+    device = loaded.model.device
+    before = loaded.model(input_ids=torch.tensor([list(prompt)], device=device), use_cache=True)
     first = torch.log_softmax(before.logits[0, -1].float(), -1)
     longest = max(map(len, tokens))
-    padded = torch.tensor([row + [0] * (longest - len(row)) for row in tokens])
-    mask = torch.tensor([[1] * (len(prompt) + len(row)) + [0] * (longest - len(row)) for row in tokens])
+    padded = torch.tensor([row + [0] * (longest - len(row)) for row in tokens], device=device)
+    rows = [[1] * (len(prompt) + len(row)) + [0] * (longest - len(row)) for row in tokens]
+    mask = torch.tensor(rows, device=device)
     cache = copy.deepcopy(before.past_key_values)
     cache.batch_repeat_interleave(len(choices))
     logits = loaded.model(input_ids=padded, attention_mask=mask, past_key_values=cache).logits
