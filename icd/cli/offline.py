@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from icd.cli import options
+from icd.cli import offline_train, options, students
 from icd.cli.output import plain, results, say, write_json
 
 if TYPE_CHECKING:
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Fine-tune the student on its traces, and promote it behind a gate.", no_args_is_help=True
 )
+app.command("train")(offline_train.train)
+app.command("export")(offline_train.export)
+app.command("list")(students.list_)
+app.command("register")(students.register)
+app.command("promote")(students.promote)
+app.command("watch")(students.watch)
+app.command("rollback")(students.rollback)
+app.command("recall")(students.recall)
 Folder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the data set.")]
 
 

@@ -13,6 +13,7 @@ from icd.errors import ConfigurationError
 from icd.offline.card import Card
 from icd.offline.composing import Composer
 from icd.offline.dataset import Wishes, make_dataset, write_dataset
+from icd.offline.registry import register_dataset
 from icd.offline.traces import kept_out
 from icd_envs.table import SUITES
 from icd_memory.store import Store
@@ -21,7 +22,7 @@ __all__ = ["make_folder"]
 
 
 def make_folder(settings: Settings, folder: Path, wishes: Wishes, now: datetime | None = None) -> Card:
-    """Make a data set's folder from the store of the settings.
+    """Make a data set's folder from the store of the settings, and enter it there.
 
     Raises:
         ConfigurationError: there is no store, or nothing in it to learn from.
@@ -41,4 +42,6 @@ def make_folder(settings: Settings, folder: Path, wishes: Wishes, now: datetime 
         composer = Composer(runtime, settings.student.effective_context, retriever)
         wishes = replace(wishes, chat_tokens=settings.serve.max_tokens)
         made = make_dataset(store, wishes, composer)
-        return write_dataset(made, folder, wishes, composer, now or datetime.now(UTC))
+        card = write_dataset(made, folder, wishes, composer, now or datetime.now(UTC))
+        register_dataset(store, card, made, folder)
+        return card

@@ -25,6 +25,7 @@ from icd.offline.composing import Composer
 from icd.offline.dataset import DataSet, Wishes, make_dataset, part_of, write_dataset
 from icd.offline.examples import EXAMPLES, PAIRS, Example, Pair, file_of, plain_text, rows_of
 from icd.offline.mix import MOST_REPEATS, Evidence, balanced, shares
+from icd.offline.registry import make_student, recall, register_dataset, register_student, trained_tasks
 from icd.offline.traces import Selection, kept_out, traces
 from icd.prompting import read_step
 from icd.testing import DemonstrationBackend
@@ -262,3 +263,38 @@ def test_balancing_favours_where_the_student_falls_behind(
     assert {row.id for row in found} <= {row.id for row in rows}
     assert max(Counter(row.id for row in found).values()) <= MOST_REPEATS
     assert balanced(rows[::-1], wanted) == found
+
+
+def test_a_recalled_source_lists_what_contains_it(tmp_path: Path, place: Workplace, made: DataSet) -> None:
+    folder = tmp_path / "data"
+    card = write_dataset(made, folder, Wishes(), composer(place, 0), NOW)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.gguf").write_bytes(b"weights")
+    with Store.open(":memory:") as store:
+        assert register_dataset(store, card, made, folder)
+        assert not register_dataset(store, card, made, folder)
+        about: dict[str, Any] = {
+            "base_model": "tiny",
+            "licence": "mit",
+            "weights": "gguf",
+            "backend": {},
+            "now": NOW,
+        }
+        first = make_student(tmp_path / "weights", dataset=card.id, **about)
+        child = make_student(tmp_path / "weights", parent=first.id, **about)
+        other = make_student(tmp_path / "weights", **about)
+        for one in (first, child, other):
+            register_student(store, one)
+        source = next(iter(card.sources))
+        found = recall(store, source=source)
+        assert [one.id for one in found.datasets] == [card.id]
+        assert {one.id for one in found.students} == {first.id, child.id}
+        trajectory = made.examples["train"][0].origins[0].trajectory
+        assert recall(store, trajectories=[trajectory]) == found
+        assert not recall(store, source="another").datasets
+        assert trained_tasks(store, child) == trained_tasks(store, first)
+        assert trained_tasks(store, first) == {row.task for row in _trained(made)}
+
+
+def _trained(made: DataSet) -> list[Example | Pair]:
+    return [*made.examples["train"], *made.pairs["train"], *made.failed["train"]]
