@@ -262,12 +262,26 @@ def m005_artifacts(connection: sa.Connection) -> None:
     made.create_all(connection, checkfirst=False)
 
 
+def m006_sources(connection: sa.Connection) -> None:
+    """How far each tenant trusts each source of demonstrations."""
+    made = sa.MetaData()
+    sa.Table(
+        "sources",
+        made,
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("source", sa.Text, primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("level", "reason", "changed_at")),
+    )
+    made.create_all(connection, checkfirst=False)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_tenants_and_keys,
     m003_strategies,
     m004_receipt_chain,
     m005_artifacts,
+    m006_sources,
 )
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))

@@ -300,3 +300,13 @@ artifacts = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Index("artifacts_by_kind", "kind", "seq"),
 )
+
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+)

@@ -40,6 +40,7 @@ from icd_memory.rows import (
     StoreStats,
     ThreadStep,
 )
+from icd_memory.source_trust import SourceTrust
 from icd_memory.strategy_store import StrategyTables
 from icd_memory.trajectory import Trajectory
 
@@ -113,6 +114,7 @@ class Store:
         self.artifacts = Artifacts(database)
         self.chain = ReceiptChain(database)
         self.strategies = StrategyTables(database)
+        self.trust = SourceTrust(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, lock_timeout_s: float = 30.0) -> Self:

@@ -69,7 +69,7 @@ def _of_part(part: str, tools: Collection[str] | None) -> Iterator[Problem]:
         yield Problem("hidden", ", ".join(f"U+{ord(char):04X}" for char in hidden[:5]))
     if blob := BLOB.search(part):
         yield Problem("hidden", _shortened(blob.group()))
-    plain = _folded(part)
+    plain = folded(part)
     for concern, pattern in CONCERNS:
         if match := pattern.search(plain):
             yield Problem(concern, _shortened(match.group()))
@@ -87,7 +87,7 @@ def _is_hidden(char: str) -> bool:
     return char not in "\n\t\r" and unicodedata.category(char) in ("Cf", "Cc", "Co", "Cs", "Cn")
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Return a text as it reads: without hidden characters, accents, case, and runs of spaces."""
     seen = "".join(char for char in text if not _is_hidden(char))
     decomposed = unicodedata.normalize("NFKD", seen.replace("\u2019", "'"))
