@@ -21,7 +21,7 @@ from icd.code_agreement import action_key
 from icd.decision import Candidate, DecisionContext
 from icd.errors import ContextOverflowError
 from icd.prompting import PLAN, THINK, Prompt, PromptSettings
-from icd.strategy_use import NO_STRATEGIES, cut_name, render
+from icd.strategy_use import NO_STRATEGIES, cut_name, framed
 from icd_memory.retrieval import Excerpt
 from icd_memory.trajectory import Step
 
@@ -128,7 +128,7 @@ class _Page:
             for turn in self._turns
         ]
         examples = [text for _, text in reversed(self._examples)]
-        advice = [render(self._strategies)] if self._strategies else []
+        advice = [framed(self._strategies)] if self._strategies else []
         if self._last is None:
             return [*advice, *examples, head]
         now = f"Task: {self._context.goal}\n{_output(self._last)}"

@@ -18,7 +18,7 @@ from icd.analogy import adapt
 from icd.backends.base import Message
 from icd.decision import Candidate, DecisionContext
 from icd.errors import ContextOverflowError
-from icd.strategy_use import NO_STRATEGIES, cut_name, render
+from icd.strategy_use import NO_STRATEGIES, cut_name, framed
 from icd_memory.retrieval import Excerpt
 from icd_memory.strategy import Match
 from icd_memory.trajectory import Step
@@ -28,6 +28,9 @@ Placement = Literal["after_history", "before_history", "sticky"]
 THINK = "Think:"
 ACT = "Action:"
 PLAN = "Plan:"
+
+_OURS = re.compile(rf"^([^\S\n]*(?:{THINK[:-1]}|{ACT[:-1]}|{PLAN[:-1]}|Task|Possible))[^\S\n]*:", re.M | re.I)
+_BLANK = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
 
 SYSTEM = (
     "You carry out a task by text commands, one at a time. At each turn write one line that begins with "
@@ -105,7 +108,7 @@ def compose(
 
 def compose_plan(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> Prompt:
     """Compose the prompt for the plan: similar tasks with their plans, then this task."""
-    blocks = [render(context.strategies.shown)] if context.strategies and context.strategies.shown else []
+    blocks = [framed(context.strategies.shown)] if context.strategies and context.strategies.shown else []
     for excerpt in reversed(excerpts):
         known = adapt(excerpt, context.goal, context.plan) if settings.adapt_names else excerpt
         blocks.append(f"Task: {known.goal}\n{PLAN} {known.plan}")
@@ -159,13 +162,20 @@ def _step_text(
         order = [head if context.plan or past else "", past, examples, now]
     else:
         order = [examples, head if context.plan or past else "", past, now]
-    return "\n\n".join(block for block in (render(strategies), *order) if block)
+    return "\n\n".join(block for block in (framed(strategies), *order) if block)
 
 
 def _with_results(history: Sequence[Step], context: DecisionContext) -> list[tuple[Step, str]]:
     """Pair each step with what was seen after it."""
     seen = [step.observation for step in history] + [context.observation]
     return list(zip(history, seen[1:], strict=True))
+
+
+def _as_data(text: str) -> str:
+    """Return a demonstrated text that cannot pass for a line of ours, or for the end of its block."""
+    if "\n" not in text and ":" not in text:
+        return text
+    return _BLANK.sub("\n", _OURS.sub(r"\1 :", text))
 
 
 def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: PromptSettings) -> str:
@@ -176,10 +186,10 @@ def _examples(context: DecisionContext, excerpts: Sequence[Excerpt], settings: P
         steps = known.steps[first : known.focus + settings.excerpt_after + 1]
         lines: list[str] = []
         for number, step in enumerate(steps):
-            lines += [f"Task: {known.goal}"] if number == 0 else []
-            lines.append(step.view or step.observation)
+            lines += [f"Task: {_as_data(known.goal)}"] if number == 0 else []
+            lines.append(_as_data(step.view or step.observation))
             if settings.reasoning and step.reasoning:
-                lines.append(f"{THINK} {step.reasoning}")
-            lines.append(f"{ACT} {step.action}")
+                lines.append(f"{THINK} {_as_data(step.reasoning)}")
+            lines.append(f"{ACT} {_as_data(step.action)}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

@@ -29,6 +29,7 @@ from icd.receipts import ledger_rows, new_id, receipt
 from icd.runtime_settings import RuntimeSettings
 from icd.sampling import draw
 from icd.strategy_use import NO_STRATEGIES, choose, receipt_of
+from icd.strategy_use import query_of as strategy_query
 from icd.sync import run_sync
 from icd_memory.retrieval import Excerpt, Retriever
 from icd_memory.rows import DecisionRow, LedgerRow
@@ -272,7 +273,8 @@ class Runtime:
         """Choose the strategies for this situation; none where the student is not asked."""
         if self.library is None or not self.settings.policy.asks_student or self.student is None:
             return NO_STRATEGIES
-        return choose(self.library, context, self.settings.strategies, self.student.backend.count_tokens)
+        count = self.student.backend.count_tokens
+        return choose(self.library, strategy_query(context), self.settings.strategies, count)
 
     def episode_strategies(self, context: DecisionContext) -> ChosenStrategies | None:
         """Choose the strategies for an episode that begins in this situation; None: each step has its own."""

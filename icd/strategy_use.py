@@ -56,12 +56,11 @@ def known_tools(environment: str) -> frozenset[str] | None:
 
 def choose(
     library: StrategyLibrary,
-    context: DecisionContext,
+    query: Query,
     settings: StrategySettings,
     count_tokens: Callable[[str], int],
-    tools: Collection[str] | None = None,
 ) -> ChosenStrategies:
-    """Choose the strategies for a situation; one that names other tools than the live ones is not for it.
+    """Choose the strategies for a situation.
 
     Raises:
         IcdMemoryError: the store or the embedder failed.
@@ -69,21 +68,29 @@ def choose(
     if not settings.k:
         return NO_STRATEGIES
     if settings.k == "global":
-        listed = library.list(tenant=context.tenant, environment=context.environment, status="approved")
+        listed = library.list(tenant=query.tenant, environment=query.environment, status="approved")
         found: Sequence[Match] = [Match(strategy, None) for strategy in listed]
     else:
-        found = library.find(_query(context), min_similarity=settings.min_similarity)
-    fitting = [match for match in found if tools is None or not _calls_others(match, tools)]
+        found = library.find(query, min_similarity=settings.min_similarity)
     most = None if settings.k == "global" else settings.k
     shown: list[Match] = []
-    for match in islice(fitting, most):
-        if count_tokens(render([*shown, match])) <= settings.max_tokens:
+    for match in islice(found, most):
+        if count_tokens(framed([*shown, match])) <= settings.max_tokens:
             shown.append(match)
     ids = {match.strategy.id for match in shown}
-    return ChosenStrategies(tuple(shown), tuple(match for match in fitting if match.strategy.id not in ids))
+    return ChosenStrategies(tuple(shown), tuple(match for match in found if match.strategy.id not in ids))
 
 
-def render(matches: Sequence[Match]) -> str:
+def fitting(chosen: ChosenStrategies, tools: Collection[str]) -> ChosenStrategies:
+    """Leave out the strategies that have other tools called than the live ones."""
+
+    def fit(matches: Sequence[Match]) -> tuple[Match, ...]:
+        return tuple(match for match in matches if not _calls_others(match, tools))
+
+    return ChosenStrategies(fit(chosen.shown), fit(chosen.others))
+
+
+def framed(matches: Sequence[Match]) -> str:
     """Return strategies as one framed text; empty without any."""
     if not matches:
         return ""
@@ -132,7 +139,8 @@ def note_episode(
         library.note_use(use)
 
 
-def _query(context: DecisionContext) -> Query:
+def query_of(context: DecisionContext) -> Query:
+    """Return what strategies are looked for by."""
     return Query(
         goal=context.goal,
         category=context.category,

@@ -16,20 +16,26 @@ from icd.chat.learning import take_feedback
 from icd.chat.prompting import suitable
 from icd.chat.reading import Embed
 from icd.chat.situation import CHAT, Situation, query_of
+from icd.decision import ChosenStrategies
 from icd.prompting import Placement
-from icd_memory.retrieval import Excerpt, Family, Memory
+from icd.strategy_use import NO_STRATEGIES, StrategySettings, choose, fitting
+from icd_memory.retrieval import Excerpt, Family, Memory, Query
+from icd_memory.strategies import StrategyLibrary
 
 _T = TypeVar("_T")
 
 _KEPT_FIRST = 10_000
-"""Episodes whose first excerpts are kept, for sticky placement."""
+"""Episodes whose first excerpts are kept, for sticky placement, and whose strategies."""
 
 
 class ChatMemory:
     """Searches a memory for chat calls, and adds to it."""
 
-    def __init__(self, memory: Memory, *, k: int, placement: Placement) -> None:
+    def __init__(self, memory: Memory, *, k: int, placement: Placement, strategies: StrategySettings) -> None:
         """Wire the parts; `k` excerpts are shown at a step, those of the first one if `placement` is sticky."""
+        self._library = StrategyLibrary(memory.store, memory.embedder)
+        self._strategies = strategies
+        self._chosen: OrderedDict[str, ChosenStrategies] = OrderedDict()
         self._memory = memory
         self._k = k
         self._sticky = placement == "sticky"
@@ -58,21 +64,39 @@ class ChatMemory:
             search = partial(finder.for_step, query, wanted)
             found = search() if quick else await self._aside(search)
             if self._sticky:
-                self._keep_first(episode_id, found)
+                _keep(self._first, episode_id, found)
         return suitable(found, call.tools, self._k)
+
+    async def strategies(
+        self, call: ChatCall, situation: Situation, episode_id: str, count_tokens: Callable[[str], int]
+    ) -> ChosenStrategies:
+        """Return the strategies of an episode, without those that name other tools than this call's.
+
+        Raises:
+            IcdMemoryError: the store or the embedder failed.
+        """
+        if not self._strategies.k:
+            return NO_STRATEGIES
+        chosen = self._chosen.get(episode_id)
+        if chosen is None or self._strategies.per == "step":
+            query = Query(situation.goal, CHAT, state=situation.observation, tenant=call.tenant)
+            chosen = await self._aside(partial(choose, self._library, query, self._strategies, count_tokens))
+            _keep(self._chosen, episode_id, chosen)
+        return fitting(chosen, {tool.name for tool in call.tools})
 
     async def learn(self, feedback: Feedback, now: datetime) -> FeedbackResult:
         """Take feedback in; see `icd.chat.learning.take_feedback`."""
-        return await self._aside(partial(take_feedback, self._memory, feedback, now))
+        return await self._aside(partial(take_feedback, self._memory, feedback, now, self._library))
 
     def close(self) -> None:
         """Wait for what is under way. The memory stays open: it belongs to the caller."""
         self._thread.shutdown()
 
-    def _keep_first(self, episode_id: str, found: list[Excerpt]) -> None:
-        self._first[episode_id] = found
-        if len(self._first) > _KEPT_FIRST:
-            self._first.popitem(last=False)
-
     async def _aside(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _keep(kept: OrderedDict[str, _T], episode_id: str, found: _T) -> None:
+    kept[episode_id] = found
+    if len(kept) > _KEPT_FIRST:
+        kept.popitem(last=False)

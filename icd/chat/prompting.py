@@ -2,7 +2,8 @@
 
 Tools always come from the live call, and an excerpt that calls other tools is not shown. Nothing in an excerpt can end
 its frame. Strategies follow the system prompt, as they are the same in all calls of an episode. A conversation that does
-not fit the window loses excerpts from the least similar one, then strategies, then old tool outputs, then old turns; never the system prompt, the task, the tools or what came last. What was cut is told.
+not fit the window loses excerpts from the least similar one, then strategies, then old tool outputs, then old turns;
+never the system prompt, the task, the tools or what came last. What was cut is told.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ RUN = "live"
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 _FREE_TEXTS = frozenset({"action", "reasoning", "goal", "category", "observation", "instance", "teacher_key"})
 """The entries of a receipt's body in which people or models wrote."""
+_USERS = ("safety_identifier", "user")
+"""By which a request names the end user of an application."""
 _KNOWN = 20_000
 """Texts whose being stored is remembered."""
 
@@ -113,6 +115,12 @@ def texts_of(call: ChatCall) -> Texts:
     return Texts({**by_hash, text_hash(tools): tools}, hashes, text_hash(tools))
 
 
+def end_user(call: ChatCall) -> str:
+    """Return a fingerprint of the person behind a call, as the client names them; empty: nobody is named."""
+    named = next((value for name in _USERS if (value := call.options.get(name))), "")
+    return text_hash(f"{call.tenant} {named}")[:16] if named else ""
+
+
 def receipt(
     decision: Decision,
     call: ChatCall,
@@ -134,7 +142,10 @@ def receipt(
         "support": decision.support,
         "samples": [_sample(candidate) for candidate in decision.samples],
         "excerpts": [[use.trajectory_id, use.step, use.similarity] for use in decision.excerpts],
-        "strategies": [asdict(use) for use in decision.strategies],
+        "strategies": [
+            {"id": use.id, "version": use.version, "similarity": use.similarity, "shown": use.shown}
+            for use in decision.strategies
+        ],
         "charges": [charge_facts(charge) for charge in decision.charges],
         "cost": decision.cost,
         "seconds": decision.seconds,
@@ -147,6 +158,7 @@ def receipt(
         "messages": texts.messages,
         "tools": texts.tools,
         "account": call.account,
+        "user": end_user(call),
         **facts,
     }
     return DecisionRow(decision.receipt_id, place.episode_id, place.step, body, now, call.tenant, thread)

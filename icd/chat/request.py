@@ -12,6 +12,7 @@ from icd.chat.call import ChatCall
 from icd.chat.prompting import compose_chat
 from icd.prompting import Placement
 from icd_memory.retrieval import Excerpt
+from icd_memory.strategy import Match
 
 _WINDOW_SHARE = 4
 """An answer whose length the call leaves open takes at most this part of the model's window."""
@@ -33,9 +34,10 @@ def request_for(
     n: int = 1,
     temperature: float | None = None,
     excerpts: Sequence[Excerpt] = (),
+    strategies: Sequence[Match] = (),
     placement: Placement = "after_history",
 ) -> Fitted:
-    """Return a call as a model is asked it, with excerpts in its conversation.
+    """Return a call as a model is asked it, with excerpts and strategies in its conversation.
 
     Args:
         model: who is asked.
@@ -44,7 +46,8 @@ def request_for(
         n: answers.
         temperature: None: the model's own.
         excerpts: best first.
-        placement: where they stand.
+        strategies: best first; behind the system prompt.
+        placement: where excerpts stand.
 
     Raises:
         ContextOverflowError: it does not fit, whatever is cut.
@@ -74,5 +77,7 @@ def request_for(
         most = most_tokens(messages, call.tools)
         return most if most <= room else count_prompt(request(messages), backend.count_tokens)
 
-    composed = compose_chat(call.messages, excerpts, placement, room=room, count_tokens=count)
+    composed = compose_chat(
+        call.messages, excerpts, placement, room=room, count_tokens=count, strategies=strategies
+    )
     return Fitted(request(composed.messages), composed.cut)

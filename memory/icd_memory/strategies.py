@@ -261,7 +261,8 @@ class StrategyLibrary:
         The situation is compared as its task (category and goal) and as what is seen (`Query.state`); the nearer counts.
         """
         approved = self._tables.find(query.tenant, query.environment, "approved")
-        asked = [text for text in (f"{query.category}: {query.goal}", query.state) if text.strip(" :")]
+        task = ": ".join(filter(str.strip, (query.category, query.goal)))
+        asked = [text for text in (task, query.state) if text.strip()]
         if not approved or not asked:
             return []
         rows = self._vectors([*asked, *(strategy.scenario for strategy in approved)])

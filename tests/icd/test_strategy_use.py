@@ -23,7 +23,7 @@ from icd.ledger import Budget
 from icd.prices import PriceTable
 from icd.prompting import SYSTEM, PromptSettings, compose
 from icd.runtime import Runtime, RuntimeSettings
-from icd.strategy_use import NO_STRATEGIES, StrategySettings, choose, receipt_of, render
+from icd.strategy_use import NO_STRATEGIES, StrategySettings, choose, fitting, framed, query_of, receipt_of
 from icd.testing import DemonstrationBackend, ScriptedBackend
 from icd_memory.embedding import HashingEmbedder
 from icd_memory.store import Store
@@ -78,7 +78,7 @@ def test_strategies_stand_before_everything_that_changes() -> None:
     later = replace(first, history=history, observation="You see a tap.", step=1, plan="find it")
     texts = [compose(c, (), PromptSettings()).messages for c in (first, later)]
     texts += [compose_code(replace(c, code=True), (), PromptSettings()).messages for c in (first, later)]
-    start = render(first.strategies.shown if first.strategies else ())
+    start = framed(first.strategies.shown if first.strategies else ())
     assert "Go to the sink with it in hand." in start
     for system, user in texts:
         assert "sink with it in hand" not in system.content
@@ -98,7 +98,7 @@ def test_the_student_is_shown_them_and_the_teacher_is_not() -> None:
 
 @given(text=st.text(alphabet="<>/|!strategieAconx: \n", max_size=60))
 def test_no_text_ends_its_frame_or_begins_a_line(text: str) -> None:
-    shown = render([Match(strategy(f"a{text}", scenario=f"b{text}"), 0.5)])
+    shown = framed([Match(strategy(f"a{text}", scenario=f"b{text}"), 0.5)])
     assert shown.count("</strategies>") == 1
     assert shown.count("<strategies>") == 1
     assert shown.endswith("</strategies>")
@@ -135,11 +135,11 @@ def test_none_is_better_than_a_wrong_one(library: StrategyLibrary) -> None:
     approved(library, "clean: put a clean mug on the desk", environment="other")
     approved(library, "clean: put a clean mug on the desk", tenant="other")
     library.propose(StrategyDraft("clean: put a clean mug on the shelf", "Do.", "agent"), by="teacher")
-    chosen = choose(library, CONTEXT, StrategySettings(k=3), length)
+    chosen = choose(library, query_of(CONTEXT), StrategySettings(k=3), length)
     assert [match.strategy.id for match in chosen.shown] == [near.id]
     assert chosen.others == ()
     far = replace(CONTEXT, goal="sum up the invoice", category="money", observation="A ledger.")
-    assert choose(library, far, StrategySettings(k=3), length) == NO_STRATEGIES
+    assert choose(library, query_of(far), StrategySettings(k=3), length) == NO_STRATEGIES
 
 
 def test_at_most_k_within_a_budget_and_the_others_are_told(library: StrategyLibrary) -> None:
@@ -147,26 +147,27 @@ def test_at_most_k_within_a_budget_and_the_others_are_told(library: StrategyLibr
         approved(
             library, f"clean: put a clean mug on the desk {number}", "word " * (400 if number == 1 else 5)
         )
-    chosen = choose(library, CONTEXT, StrategySettings(k=3, max_tokens=200), length)
-    assert length(render(chosen.shown)) <= 200
+    chosen = choose(library, query_of(CONTEXT), StrategySettings(k=3, max_tokens=200), length)
+    assert length(framed(chosen.shown)) <= 200
     assert len(chosen.shown) == 2
     assert len(chosen.others) == 2
-    assert choose(library, CONTEXT, StrategySettings(k=1), length).shown == chosen.shown[:1]
+    assert choose(library, query_of(CONTEXT), StrategySettings(k=1), length).shown == chosen.shown[:1]
 
 
 def test_the_global_list_is_the_same_everywhere(library: StrategyLibrary) -> None:
     made = [approved(library, f"case {number}") for number in range(3)]
     everywhere = StrategySettings(k="global")
     for context in (CONTEXT, replace(CONTEXT, goal="something else", observation="")):
-        chosen = choose(library, context, everywhere, length)
+        chosen = choose(library, query_of(context), everywhere, length)
         assert [(m.strategy.id, m.similarity) for m in chosen.shown] == [(s.id, None) for s in made]
 
 
 def test_a_strategy_that_names_tools_that_are_not_live_is_not_shown(library: StrategyLibrary) -> None:
     approved(library, "clean: put a clean mug on the desk", "Call wash_up(mug) first.")
-    settings = StrategySettings(k=3)
-    assert len(choose(library, CONTEXT, settings, length, {"wash_up"}).shown) == 1
-    assert choose(library, CONTEXT, settings, length, {"dry"}) == NO_STRATEGIES
+    chosen = choose(library, query_of(CONTEXT), StrategySettings(k=3), length)
+    assert fitting(chosen, {"wash_up"}) == chosen
+    assert len(chosen.shown) == 1
+    assert fitting(chosen, {"dry"}) == NO_STRATEGIES
 
 
 def runtime(library: StrategyLibrary, asked: list[ChatRequest], per: str = "episode") -> Runtime:
