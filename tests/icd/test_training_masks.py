@@ -39,6 +39,7 @@ def conversation(*, tools: bool) -> Conversation:
                 {"role": "user", "content": "You see a box."},
                 second,
                 answer,
+                {"role": "user", "content": "Go on."},
                 {"role": "assistant", "content": "Action: take the cup", "weight": 1},
             ],
             "tools": TOOLS if tools else [],
@@ -91,14 +92,14 @@ def test_only_the_students_own_turns_are_learnt(template: str, tools: bool) -> N
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_prompt_is_token_for_token_what_the_student_is_given(template: str) -> None:
     tokenizer, row = tokenizer_of(template), conversation(tools=True)
-    for number, one in zip((3, 5), mask_turns(row, tokenizer, "chat"), strict=True):
+    for number, one in zip((3, 6), mask_turns(row, tokenizer, "chat"), strict=True):
         given = tokenizer.apply_chat_template(
             [turn.for_template() for turn in row.messages[:number]],
             tools=TOOLS,
             tokenize=False,
             add_generation_prompt=True,
         )
-        cue = "Action:" if number == 5 and template != "instructions" else ""
+        cue = {"instructions": " Action:"}.get(template, "Action:") if number == 6 else ""
         ids = tokenizer(given + cue, add_special_tokens=False)["input_ids"]
         assert list(one.input_ids[: one.prompt_length]) == ids
         assert one.labels[one.prompt_length :] == one.input_ids[one.prompt_length :]
@@ -122,7 +123,7 @@ def test_a_transcript_of_several_turns_is_a_sequence_a_turn() -> None:
     first, second = mask(conversation(tools=False), tokenizer, "plain")
     assert learnt(first, tokenizer) == [" it is shut\nAction: open box\n"]
     assert learnt(second, tokenizer) == [" take the cup\n"]
-    assert tokenizer.decode(second.input_ids).endswith("The box is open.\nAction: take the cup\n")
+    assert tokenizer.decode(second.input_ids).endswith("Go on.\nAction: take the cup\n")
 
 
 def test_a_mark_that_the_tokenizer_puts_before_a_text_is_there_and_not_learnt() -> None:

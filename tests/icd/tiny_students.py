@@ -27,10 +27,11 @@ HEADERS = (
 """As Llama 3 writes it: nothing between turns; a call instead of the text."""
 
 INSTRUCTIONS = (
-    "<|begin|>{% for m in messages %}{% if m.role == 'assistant' %} {{ m.content }}"
+    "<|begin|>{% set asked = messages | selectattr('role', 'equalto', 'user') | list %}"
+    "{% for m in messages %}{% if m.role == 'assistant' %} {{ m.content }}"
     "{% if m.tool_calls %}[CALLS]{{ m.tool_calls | tojson }}{% endif %}<|eot|>"
     "{% elif m.role == 'tool' %}[RESULT]{{ m.content }}[/RESULT]"
-    "{% else %}{% if tools and loop.last %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}"
+    "{% else %}{% if tools and m == asked[-1] %}[TOOLS]{{ tools | tojson }}[/TOOLS]{% endif %}"
     "[INST]{{ m.content }}[/INST]{% endif %}{% endfor %}"
 )
 """As Mistral writes it: no generation prompt, and the tools stand before the last question only, so that a later turn

@@ -109,8 +109,10 @@ def _chat(conversation: Conversation, number: int, tokenizer: Any) -> Written:
             f"student writes cannot be told: {prompt[-60:]!r} is no beginning of {whole[-120:]!r}"
         )
     answer, cue = whole[len(prompt) :], cue_of(conversation, number)
-    if answer.startswith(cue):
-        prompt, answer = prompt + cue, answer[len(cue) :]
+    if answer.lstrip().startswith(cue):
+        # Some templates write a space before an answer; it belongs to the cue.
+        given = answer.index(cue) + len(cue) if cue else 0
+        prompt, answer = prompt + answer[:given], answer[given:]
     return Written(prompt, _to_the_end_of_turn(answer, tokenizer), turn)
 
 

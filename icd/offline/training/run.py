@@ -97,9 +97,9 @@ def train(
     given = Given(
         config, read_rows(file), load_student(config, say), _arguments(config), _adapter(config), say
     )
-    _claim(config, _identity(config, file, given.student.folder), fresh)
     set_seed(config.seed)
     trainer = objective_module(config.objective).prepare(given)
+    _claim(config, _identity(config, file, given.student.folder), fresh)
     _watch(trainer, config, given, evaluator, on_step)
     last = last_checkpoint(config.output / CHECKPOINTS)
     if last is not None:
