@@ -116,8 +116,11 @@ def ask_lessons(escalated: Sequence[Situation], known: Sequence[str], seed: int)
 
 def read_scenarios(text: str, most: int) -> list[str]:
     """Return the scenarios of an answer, without repetitions."""
-    found = [line for line in _lines(text, "Scenario") if len(line) <= LONGEST_SCENARIO]
-    return list({text_key(line): line for line in reversed(found)}.values())[::-1][:most]
+    found: dict[str | None, str] = {}
+    for line in _lines(text, "Scenario"):
+        if len(line) <= LONGEST_SCENARIO:
+            found.setdefault(text_key(line), line)
+    return list(found.values())[:most]
 
 
 def read_made_up(text: str, number: int) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from icd.errors import MissingExtraError
 from icd_memory.embedding import Embedder
 
-LEAST_ALIKE = 0.5
+LEAST_ALIKE = 0.7
 """Mean cosine of two groups from which they are joined."""
 _MOST = 2_000
 """Situations that are grouped, the newest: the time grows with the square of their number."""
