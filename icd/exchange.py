@@ -23,6 +23,7 @@ from icd.benchmark.collect import judged_for
 from icd.errors import ConfigurationError
 from icd_envs.table import RESTRICTIONS, SUITES, suite
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
+from icd_memory.probation import WAITS, WAITS_FOR_A_PERSON
 from icd_memory.retrieval import Memory
 from icd_memory.schema import dump_json
 from icd_memory.trajectory import Trajectory
@@ -77,20 +78,27 @@ def read_file(path: Path) -> Iterator[Trajectory]:
                 raise ConfigurationError(f"{path}, line {number} is no trajectory: {error}") from error
 
 
-def take_in(trajectories: Iterable[Trajectory], memory: Memory) -> Counter[str]:
+def take_in(trajectories: Iterable[Trajectory], memory: Memory, *, approved: bool = False) -> Counter[str]:
     """Store trajectories under what admission says of them; return how many came to which status, or were known.
 
-    The test splits are those of each trajectory's own environment.
+    The test splits are those of each trajectory's own environment. What a file says of its success nobody here has
+    seen: unless a person has `approved` it, or its source is a run of this store, it waits in quarantine.
     """
     store, came = memory.store, Counter[str]()
     for trajectory in trajectories:
         admission = judged_for(store, _test_splits(trajectory.environment))(trajectory)
-        if not store.add_trajectory(admission.trajectory, status=admission.status, reason=admission.reason):
+        if store.trajectories_by_id([trajectory.id]):
             came[KNOWN] += 1
             continue
-        came[admission.status] += 1
-        if admission.status == "demonstration":
-            memory.index_added([admission.trajectory])
+        source = trajectory.provenance.source
+        stranger = not approved and store.run(source) is None
+        if approved and memory.probation.level(trajectory.tenant, source) != "recalled":
+            memory.probation.set_level(trajectory.tenant, source, "approved", "imported by hand")
+        judged = memory.probation.judged(admission, stranger=stranger)
+        if stranger and judged.reason == WAITS:
+            # A file can say what it likes: its successes prove nothing, a person has to.
+            judged = replace(judged, reason=WAITS_FOR_A_PERSON)
+        came[memory.keep(judged).status] += 1
     return came
 
 

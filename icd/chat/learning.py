@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from icd.backends.base import JsonObject
+from icd.chat.action import called_tools
 from icd.chat.call import Feedback, FeedbackResult
 from icd.chat.episodes import steps_taken
 from icd.chat.situation import CHAT
@@ -47,7 +50,7 @@ def take_feedback(
         library, [row.body for row in rows], tenant=feedback.tenant, episode_id=episode_id, at=now,
         outcome=trajectory.outcome,
     )  # fmt: skip
-    admission = memory.add(trajectory)
+    admission = memory.add(trajectory, stranger=_user(steps) != "", possible=_offered(memory, steps))
     return FeedbackResult(feedback.id, episode_id, new, admission.status, admission.reason)
 
 
@@ -71,7 +74,7 @@ def trajectory_of(rows: Sequence[DecisionRow], verdict: FeedbackRow, now: dateti
         steps=steps,
         outcome=Outcome(success, score, "feedback"),
         provenance=Provenance(
-            f"{LIVE}:{verdict.tenant}", "+".join(sorted({row.body["model"] for row in rows})), now
+            _source(rows, verdict.tenant), "+".join(sorted({row.body["model"] for row in rows})), now
         ),
         tenant=verdict.tenant,
     )
@@ -95,6 +98,27 @@ def _receipts(memory: Memory, feedback: Feedback) -> list[DecisionRow]:
             f"there is no {what} here: its id is in the reply's X-ICD-Receipt and X-ICD-Episode headers"
         )
     return mine
+
+
+def _source(rows: Sequence[DecisionRow], tenant: str) -> str:
+    """Return the source of a live episode: the tenant's own software, or the end user that it names."""
+    user = _user(rows)
+    return f"{LIVE}:{tenant}:user-{user}" if user else f"{LIVE}:{tenant}"
+
+
+def _user(rows: Sequence[DecisionRow]) -> str:
+    return next((row.body["user"] for row in rows if row.body.get("user")), "")
+
+
+def _offered(memory: Memory, rows: Sequence[DecisionRow]) -> Callable[[str], bool]:
+    """Return a test for actions: they call only tools that the episode's calls offered."""
+    texts = memory.store.texts({row.body["tools"] for row in rows if row.body.get("tools")})
+    names = {_tool_name(tool) for text in texts.values() for tool in json.loads(text)}
+    return lambda action: all(name in names for name, _ in called_tools(action))
+
+
+def _tool_name(tool: JsonObject) -> str:
+    return str(tool.get("function", tool).get("name", ""))
 
 
 def _about_all(row: FeedbackRow) -> bool:

@@ -47,6 +47,10 @@ def export(
 
 def import_(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `icd memory export` wrote.")],
+    approve: Annotated[
+        bool,
+        typer.Option("--approve", help="Trust the file: show its demonstrations without a further approval."),
+    ] = False,
     embedder: options.Embedder = None,
     store: options.StorePlace = None,
     config: options.Config = None,
@@ -60,7 +64,7 @@ def import_(
 
     settings = resolve(config, memory__store=store, memory__embedder=embedder)
     with Store.open(settings.memory.store) as opened, open_memory(settings, opened) as memory:
-        came = take_in(read_file(path), memory)
+        came = take_in(read_file(path), memory, approved=approve)
         place = opened.place
     if json:
         write_json({"store": place, **came})

@@ -186,6 +186,51 @@ def enable(
     return 0
 
 
+_Source = Annotated[str, typer.Option(help="The source: see `icd memory show`.")]
+_Tenant = Annotated[str, typer.Option(help="Whose memory.")]
+
+
+@app.command()
+def approve(
+    source: _Source,
+    tenant: _Tenant = "default",
+    embedder: options.Embedder = None,
+    store: options.StorePlace = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Trust a source: what waits in quarantine for that alone is shown from now on."""
+    from icd_memory.recall import approve_source
+
+    with _memory(config, store, embedder) as memory:
+        ids = approve_source(memory, source, tenant=tenant)
+    _changed("approved", ids, json)
+
+
+@app.command()
+def recall(
+    source: _Source,
+    tenant: _Tenant = "default",
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "recalled by hand",
+    embedder: options.Embedder = None,
+    store: options.StorePlace = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Take back all that a source gave, now and in future, and list the decisions that were shown any of it."""
+    from icd_memory.recall import recall_source
+
+    with _memory(config, store, embedder) as memory:
+        found = recall_source(memory, source, tenant=tenant, reason=reason)
+    if json:
+        write_json(found._asdict())
+        return
+    _changed("disabled", found.disabled, as_json=False)
+    say(f"{len(found.decisions)} decisions were shown a trajectory of {source}")
+    for id in found.decisions:
+        results.print(id, markup=False)
+
+
 @app.command()
 def rebuild(
     embedder: options.Embedder = None,

@@ -8,10 +8,10 @@ when it is opened.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -30,6 +30,7 @@ from icd_memory.index import (
     TrajectoryKey,
     VectorIndex,
 )
+from icd_memory.probation import MOST_OF_A_STRANGER, WAITS, Probation
 from icd_memory.redaction import redacted
 from icd_memory.rows import Status
 from icd_memory.situation import recipe, state_text
@@ -111,6 +112,7 @@ class Memory:
         self.store = store
         self.embedder = embedder
         self.settings = settings
+        self.probation = Probation(store)
         self.test_splits = test_splits
         self._make_index = make_index
         self._only = only
@@ -170,10 +172,18 @@ class Memory:
         """Retrieval over this memory."""
         return Retriever(self)
 
-    def add(self, trajectory: Trajectory, *, trusted_sources: Collection[str] | None = None) -> Admission:
+    def add(
+        self,
+        trajectory: Trajectory,
+        *,
+        trusted_sources: Collection[str] | None = None,
+        stranger: bool = False,
+        possible: Callable[[str], bool] | None = None,
+    ) -> Admission:
         """Judge, clean and store a trajectory, and make it findable if it became a demonstration.
 
-        Returns what was decided (see `icd_memory.admission`); the same id twice is stored once.
+        Returns what was decided (see `icd_memory.admission`, and `icd_memory.probation` for a `stranger` and its
+        `possible` actions); the same id twice is stored once.
         """
         if self.redact:
             trajectory = redacted(trajectory)
@@ -183,11 +193,25 @@ class Memory:
             is_known=lambda content: self._is_shown(content, trajectory),
             trusted_sources=trusted_sources,
         )
-        stored = self.store.add_trajectory(
-            admission.trajectory, status=admission.status, reason=admission.reason
-        )
+        return self.keep(self.probation.judged(admission, stranger=stranger, possible=possible))
+
+    def keep(self, admission: Admission) -> Admission:
+        """Store a trajectory as it was judged, and show it if it may be; return where it stands then.
+
+        A stranger's success may be the one after which all that waited for trust in it is shown.
+        """
+        t = admission.trajectory
+        stored = self.store.add_trajectory(t, status=admission.status, reason=admission.reason)
         if stored and admission.status == "demonstration":
-            self.index_added([admission.trajectory])
+            self.index_added([t])
+        if stored and admission.reason == WAITS:
+            waiting = self.probation.waiting(t.tenant, t.provenance.source, WAITS)
+            if self.probation.is_proven(waiting):
+                told = f"{len(waiting)} verified successes of its source"
+                self.probation.set_level(t.tenant, t.provenance.source, "proven", told)
+                for one in waiting:
+                    self.set_status(one.id, "demonstration", told)
+                return replace(admission, status="demonstration", reason=told)
         return admission
 
     def index_added(self, trajectories: Iterable[Trajectory]) -> None:
@@ -228,6 +252,7 @@ class Memory:
 
     def refresh(self) -> None:
         """Take in what other processes stored, disabled or removed since."""
+        self.probation.refresh()
         with self._lock:
             for family, index in self._indexes.items():
                 self._update(family, index)
@@ -301,7 +326,9 @@ class Retriever:
         if not keys or k < 1:
             return []
         index = self.memory.index(Family(query.tenant, query.environment))
-        return self._excerpts(index.find_trajectories(keys, k, self._exclusion(query)), whole=True)
+        return self._limited(
+            query, k, lambda n: index.find_trajectories(keys, n, self._exclusion(query)), whole=True
+        )
 
     def for_step(self, query: Query, k: int) -> list[Excerpt]:
         """Return up to k windows around the steps that fit best, one a trajectory, best first."""
@@ -312,10 +339,38 @@ class Retriever:
             return []
         index = self.memory.index(Family(query.tenant, query.environment))
         if "state" not in settings.keys:
-            return self._excerpts(index.find_trajectories(keys, k, self._exclusion(query)), whole=False)
+            return self._limited(
+                query, k, lambda n: index.find_trajectories(keys, n, self._exclusion(query)), whole=False
+            )
         asked = StepQuery(keys, state, query.state_key, settings.step_weight, self._exclusion(query))
-        hits = index.find_steps(asked, k, max(k, settings.candidates or 6 * k + 10))
-        return self._excerpts(hits, whole=False)
+        return self._limited(
+            query,
+            k,
+            lambda n: index.find_steps(asked, n, max(n, settings.candidates or 6 * n + 10)),
+            whole=False,
+        )
+
+    def _limited(
+        self, query: Query, k: int, find: Callable[[int], list[Hit]], *, whole: bool
+    ) -> list[Excerpt]:
+        """Return the k best excerpts, but of a stranger only a few: what it repeats takes no place from others."""
+        probation = self.memory.probation
+        if not probation.has_strangers(query.tenant):
+            return self._excerpts(find(k), whole)
+        wanted = k
+        while True:
+            hits = find(wanted)
+            kept: list[Excerpt] = []
+            of: Counter[str] = Counter()
+            for excerpt in self._excerpts(hits, whole):
+                if probation.level(query.tenant, excerpt.source) == "proven":
+                    of[excerpt.source] += 1
+                    if of[excerpt.source] > MOST_OF_A_STRANGER:
+                        continue
+                kept.append(excerpt)
+            if len(kept) >= k or len(hits) < wanted:
+                return kept[:k]
+            wanted *= 4
 
     def is_quick(self, query: Query) -> bool:
         """Say whether `for_step` would answer in about a millisecond: all vectors at hand, the index in this process."""

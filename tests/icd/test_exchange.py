@@ -110,7 +110,7 @@ def test_import_goes_through_admission(workspace: Path, capsys: pytest.CaptureFi
         trajectory("unsure", outcome=None),
     ]
     write_file(Path("in.jsonl"), lines, include_unpublishable=True)
-    came = call_json(capsys, "memory", "import", "in.jsonl", "--store", "a.db", *HASHING)
+    came = call_json(capsys, "memory", "import", "in.jsonl", "--approve", "--store", "a.db", *HASHING)
     assert came == {"store": "a.db", "demonstration": 3, "rejected": 2, "quarantine": 1}
     again = call_json(capsys, "memory", "import", "in.jsonl", "--store", "a.db", *HASHING)
     assert again == {"store": "a.db", "known": 6}
@@ -145,7 +145,7 @@ def test_the_mark_of_appworld_stays_from_the_episode_to_every_copy(
         json.loads(line)["provenance"]["restriction"] for line in Path("out.jsonl").read_text().splitlines()
     ]
     assert marks == [TERMS, TERMS]
-    call_json(capsys, "memory", "import", "out.jsonl", "--store", "b.db", *HASHING)
+    call_json(capsys, "memory", "import", "out.jsonl", "--approve", "--store", "b.db", *HASHING)
     with Store.open("b.db") as copy:
         kept = Counter(one.provenance.restriction for one in copy.trajectories())
     assert kept == {TERMS: 2}

@@ -1,0 +1,127 @@
+"""Who may show demonstrations: screens, and probation for strangers.
+
+A stranger is a source that is not the tenant's own: an end user of its agent, a file. What it gives waits in
+quarantine until it has `PROVEN_BY` verified successes on different tasks, none of which a screen stopped, or until a
+person approves it; after that a prompt still shows at most `MOST_OF_A_STRANGER` excerpts of it, and every screen still
+applies.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+
+from icd_memory.admission import Admission
+from icd_memory.screening import (
+    MOST_ALIKE,
+    aimed_at_the_model,
+    alike,
+    outside,
+    possible_by,
+    ungrounded,
+    verbs,
+)
+from icd_memory.source_trust import Level, SourceRow
+from icd_memory.store import Store
+from icd_memory.trajectory import Trajectory
+
+PROVEN_BY = 3
+"""Verified successes on different tasks after which a stranger's demonstrations are shown."""
+MOST_OF_A_STRANGER = 2
+"""Excerpts of one stranger in a prompt."""
+_LOOKED_AT = 200
+"""Trajectories that a new one is compared with."""
+WAITS = "waits for trust in its source"
+WAITS_FOR_A_PERSON = "waits for a person to approve its source"
+HELD_BACK = "held back"
+
+
+class Probation:
+    """Judges what sources give, over one store. Safe for threads."""
+
+    def __init__(self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store = store
+        self._now = now
+        self._levels: dict[str, dict[str, Level]] = {}
+        self._lock = threading.Lock()
+
+    def refresh(self) -> None:
+        """Forget what was read: other processes may have changed it."""
+        with self._lock:
+            self._levels = {}
+
+    def level(self, tenant: str, source: str) -> Level | None:
+        """Return how far a source is trusted; None: it is the tenant's own."""
+        with self._lock:
+            if tenant not in self._levels:
+                self._levels[tenant] = self._store.trust.levels(tenant)
+            return self._levels[tenant].get(source)
+
+    def has_strangers(self, tenant: str) -> bool:
+        """Say whether excerpts of any source of the tenant are limited."""
+        self.level(tenant, "")
+        return "proven" in self._levels.get(tenant, {}).values()
+
+    def set_level(self, tenant: str, source: str, level: Level, reason: str) -> None:
+        """Change how far a source is trusted."""
+        self._store.trust.put(SourceRow(tenant, source, level, reason, self._now()))
+        self.refresh()
+
+    def judged(
+        self, admission: Admission, *, stranger: bool, possible: Callable[[str], bool] | None = None
+    ) -> Admission:
+        """Return what becomes of a trajectory that admission would show.
+
+        Args:
+            admission: what was found by its outcome.
+            stranger: its source is not the tenant's own, unless a person has approved it.
+            possible: says whether an action is in the action space; None: as the demonstrations there are begin.
+        """
+        t = admission.trajectory
+        if admission.status != "demonstration":
+            return admission
+        level = self.level(t.tenant, t.provenance.source)
+        if level == "recalled":
+            return replace(admission, status="quarantine", reason="its source was recalled")
+        if (why := self._sign(t, stranger and level != "approved", possible)) is not None:
+            return replace(admission, status="quarantine", reason=f"{HELD_BACK}: {why}")
+        if not stranger or level in ("approved", "proven"):
+            return admission
+        self._store.trust.add(SourceRow(t.tenant, t.provenance.source, "unknown", "first seen", self._now()))
+        self.refresh()
+        return replace(admission, status="quarantine", reason=WAITS)
+
+    def waiting(self, tenant: str, source: str, *reasons: str) -> list[Trajectory]:
+        """Return what of a source waits for one of these reasons."""
+        found = self._store.trajectories(tenant=tenant, source=source, status="quarantine")
+        return [t for t in found if self._store.admission(t.id).reason in reasons]
+
+    def is_proven(self, waiting: list[Trajectory]) -> bool:
+        """Say whether these are enough verified successes on different tasks."""
+        return len({(t.environment, t.goal.strip().lower()) for t in waiting}) >= PROVEN_BY
+
+    def _sign(self, t: Trajectory, stranger: bool, possible: Callable[[str], bool] | None) -> str | None:
+        """Return why a trajectory looks made to mislead; a stranger's is looked at more closely."""
+        if words := aimed_at_the_model(t):
+            return f"it instructs the model: {words!r}"
+        if not stranger:
+            return None
+        if name := ungrounded(t):
+            return f"an action holds {name!r}, which was never seen"
+        if (possible or (possible := self._as_others_do(t))) and (action := outside(t, possible)) is not None:
+            return f"an action that is not possible: {action[:80]!r}"
+        same = self._store.trajectories(
+            tenant=t.tenant, source=t.provenance.source, environment=t.environment
+        )
+        if alike(t, [o for o in islice(same, _LOOKED_AT) if o.id != t.id]) >= MOST_ALIKE:
+            return "its source repeats itself"
+        return None
+
+    def _as_others_do(self, t: Trajectory) -> Callable[[str], bool] | None:
+        """Return a test by the family's own demonstrations; None: there are too few to tell."""
+        shown = self._store.trajectories(tenant=t.tenant, environment=t.environment, status="demonstration")
+        own = [o for o in islice(shown, _LOOKED_AT) if self.level(o.tenant, o.provenance.source) is None]
+        return possible_by(verbs(own)) if len(own) >= 10 else None
