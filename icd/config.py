@@ -202,7 +202,7 @@ class StrategiesSettings(_Section):
     k: StrategyCount = Field(default=3, examples=[3])
     """At most so many, 0: none; "global": the whole list in every situation. Benchmarks show those that a method
     names."""
-    min_similarity: float = Field(default=0.35, ge=-1, le=1)
+    min_similarity: float = Field(default=0.4, ge=-1, le=1)
     """Strategies whose scenario is less similar are refused rather than filling k."""
     max_tokens: int = Field(default=400, ge=0)
     """Tokens that they may take in a prompt, together."""

@@ -36,7 +36,7 @@ class StrategySettings:
 
     k: StrategyCount = 0
     """At most so many; 0: none. `global`: one list for every situation, the tenant's approved ones in their order."""
-    min_similarity: float = 0.35
+    min_similarity: float = 0.4
     """Cosine of a scenario and the situation below which a strategy is refused rather than filling k."""
     max_tokens: int = 400
     """That all of them together may take in a prompt."""
@@ -45,7 +45,7 @@ class StrategySettings:
 
 
 NO_STRATEGIES = ChosenStrategies()
-_IN_WORDS = frozenset({"household", "alfworld", "service_desk"})
+_IN_WORDS = frozenset({"household", "alfworld", "service-desk"})
 """Environments whose actions are commands in words: no strategy has a tool to call there."""
 
 

@@ -44,6 +44,9 @@ from icd_memory.strategy_admission import problems, told
 ALIKE = 0.92
 """Cosine of scenario and guidance from which two strategies are near-duplicates."""
 
+_SEEN = 600
+"""Characters of what is seen that a situation is compared by: a whole room would drown the task."""
+
 _FROM: dict[StrategyStatus, frozenset[StrategyStatus]] = {
     "approved": frozenset({"proposed", "held", "retired"}),
     "rejected": frozenset({"proposed", "held"}),
@@ -256,17 +259,15 @@ class StrategyLibrary:
     # Likeness
 
     def find(self, query: Query, *, min_similarity: float, k: int | None = None) -> Sequence[Match]:
-        """Return the approved strategies that apply, best first.
-
-        The situation is compared as its task (category and goal) and as what is seen (`Query.state`); the nearer counts.
-        """
+        """Return the approved strategies that apply, best first: by their scenarios' likeness to the situation, which is
+        its task (category and goal) and the beginning of what is seen (`Query.state`) in one text."""
         approved = self._tables.find(query.tenant, query.environment, "approved")
         task = ": ".join(filter(str.strip, (query.category, query.goal)))
-        asked = [text for text in (task, query.state) if text.strip()]
-        if not approved or not asked:
+        situation = f"{task}\n{query.state.strip()[:_SEEN]}".strip()
+        if not approved or not situation:
             return []
-        rows = self._vectors([*asked, *(strategy.scenario for strategy in approved)])
-        scores = (rows[len(asked) :] @ rows[: len(asked)].T).max(axis=1)
+        rows = self._vectors([situation, *(strategy.scenario for strategy in approved)])
+        scores = rows[1:] @ rows[0]
         matches = [
             Match(approved[at], float(scores[at]))
             for at in np.argsort(-scores, kind="stable")
