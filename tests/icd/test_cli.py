@@ -54,7 +54,7 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "household", "--episodes", "0"], "greater than or equal to 1"),
         (["run", "household", "--policy", "vote"], "unanimity(n)"),
         (["bench", "household", "--methods", "student,wise"], "no method 'wise'"),
-        (["run", "moon"], "there are alfworld, appworld, household, workspace"),
+        (["run", "moon"], "there are alfworld, appworld, household, service-desk, workspace"),
         (["bench", "household", "--split", "holidays", "--methods", "teacher"], "no split 'holidays'"),
         (["run", "household", "--games", "x"], "--games"),
         (["run", "household", "--require-sandbox"], "--require-sandbox is for workspace and appworld"),
