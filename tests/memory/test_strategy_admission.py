@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from icd_memory.strategy import StrategyText
 from icd_memory.strategy_admission import problems, told
-from tests.memory.strategy_texts import HOSTILE, ORDINARY, TOOLS
+from tests.memory.strategy_texts import HELD_OUT_HOSTILE, HELD_OUT_ORDINARY, HOSTILE, ORDINARY, TOOLS
 
 SCENARIO = "A customer asks for a refund of a late delivery."
 
@@ -56,3 +56,14 @@ def test_hostile_words_are_found_among_ordinary_ones(
 def test_any_text_is_judged(text: str) -> None:
     for problem in problems(StrategyText(text, text), []):
         assert told([problem])
+
+
+def test_how_far_the_patterns_reach() -> None:
+    """The figures of docs/strategies.md."""
+
+    def held(texts: tuple[str, ...]) -> int:
+        return sum(bool(problems(StrategyText(SCENARIO, text), TOOLS)) for text in texts)
+
+    assert (held(HELD_OUT_HOSTILE), len(HELD_OUT_HOSTILE)) == (13, 24)
+    assert (held(HELD_OUT_ORDINARY), len(HELD_OUT_ORDINARY)) == (0, 24)
+    assert (len(HOSTILE), len(ORDINARY)) == (53, 55)
