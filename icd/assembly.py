@@ -246,6 +246,7 @@ async def open_chat(settings: Settings, store: Store) -> AsyncIterator[ChatRunti
 
 def chat_settings(settings: Settings) -> ChatSettings:
     """Return how an agent's calls are answered, by the settings."""
+    from icd.chat.budgets import BudgetLimits
     from icd.chat.runtime import ChatSettings
 
     return ChatSettings(
@@ -259,6 +260,12 @@ def chat_settings(settings: Settings) -> ChatSettings:
         max_tokens=settings.serve.max_tokens,
         text_similarity=settings.serve.text_similarity,
         fall_back_to_student=settings.serve.fall_back_to_student,
+        budgets=BudgetLimits(
+            key_day=settings.serve.key_day_budget,
+            tenant=settings.serve.tenant_budget,
+            tenant_day=settings.serve.tenant_day_budget,
+            episode=settings.serve.episode_budget,
+        ),
     )
 
 

@@ -280,6 +280,14 @@ class ServeSettings(_Section):
     """When the teacher fails, answer with the student's best sample instead of an error."""
     drain: float = Field(default=30.0, ge=0)
     """Seconds that requests under way get when the server is stopped."""
+    key_day_budget: float | None = Field(default=None, ge=0, examples=[5.0])
+    """US dollars that each key may spend a day (of UTC). Left out: no limit, here as below."""
+    tenant_budget: float | None = Field(default=None, ge=0, examples=[500.0])
+    """US dollars that each tenant may spend in all."""
+    tenant_day_budget: float | None = Field(default=None, ge=0, examples=[20.0])
+    """US dollars that each tenant may spend a day."""
+    episode_budget: float | None = Field(default=None, ge=0, examples=[0.5])
+    """US dollars that each episode may cost."""
 
 
 _config_file: ContextVar[Path | None] = ContextVar("_config_file", default=None)

@@ -12,8 +12,17 @@ from urllib.parse import urlsplit
 
 from icd.errors import ConfigurationError
 
-__all__ = ["allow_only_loopback", "check_address", "check_elsewhere", "check_url", "is_loopback"]
+__all__ = [
+    "MOST_BYTES",
+    "allow_only_loopback",
+    "check_address",
+    "check_elsewhere",
+    "check_url",
+    "is_loopback",
+]
 
+MOST_BYTES = 64_000_000
+"""Of one reply: far more than any answer, and little enough to keep in memory."""
 VARIABLE = "ICD_ALLOW_NETWORK"
 
 

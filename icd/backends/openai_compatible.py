@@ -12,15 +12,17 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Delta, Usage
-from icd.backends.network import check_address, is_loopback
+from icd.backends.circuit import Circuit
+from icd.backends.network import MOST_BYTES, check_address, is_loopback
 from icd.backends.tokens import estimate_tokens
-from icd.errors import BackendError, BackendTimeoutError, ConfigurationError
+from icd.errors import BackendError, BackendReplyError, BackendTimeoutError, ConfigurationError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -47,6 +49,14 @@ class _Streamed:
     reader: StreamReader
     pieces: list[Delta] = field(default_factory=list)
     """Read, not yet shown."""
+    size: int = 0
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """Return the pieces that the next bytes complete. Raises BackendReplyError: there are too many bytes."""
+        self.size += len(data)
+        if self.size > MOST_BYTES:
+            raise BackendReplyError(f"the reply is longer than {MOST_BYTES:,} bytes: it was cut off")
+        return self.reader.feed(data)
 
 
 class OpenAICompatibleBackend:
@@ -65,6 +75,7 @@ class OpenAICompatibleBackend:
         guided: Guided | None = None,
         backoff: float = 0.5,
         random: Random | None = None,
+        circuit: Circuit | None = None,
     ) -> None:
         """Prepare an endpoint; nothing is sent yet.
 
@@ -79,6 +90,7 @@ class OpenAICompatibleBackend:
             guided: how the endpoint can be made to answer with one of the choices; None: it cannot.
             backoff: the first pause in seconds; each further one is twice as long, up to 8.
             random: of the jitter.
+            circuit: when it is left alone; None: for 10 s after 5 calls in a row failed, retries included.
 
         Raises:
             ConfigurationError: `base_url` is no address, or no key is set for an endpoint elsewhere.
@@ -100,6 +112,7 @@ class OpenAICompatibleBackend:
         self._limit_name: TokenLimitName = "max_completion_tokens" if self._base_url is None else "max_tokens"
         self._usage_on_request = True
         self._endpoint: Endpoint | None = None
+        self.circuit = circuit or Circuit()
 
     async def complete(self, request: ChatRequest) -> ChatResponse:
         """Answer with `request.n` samples.
@@ -107,11 +120,16 @@ class OpenAICompatibleBackend:
         Raises:
             BackendTimeoutError: the deadline passed.
             BackendUnreachableError: no connection, or it broke off, and retries did not help.
-            BackendOverloadedError: rate-limited or failing, and retries did not help or would come too late.
+            BackendOverloadedError: rate-limited or failing, and retries did not help or would come too late; or it failed
+                so often that it is left alone for a while.
             BackendRefusedError: the key, the model name or the request is refused.
             BackendReplyError: the reply cannot be read, and retries did not help.
             ConfigurationError: the network switch forbids the endpoint.
         """
+        with self.circuit.call(f"{self.model} at {self._url}"):
+            return await self._answered(request)
+
+    async def _answered(self, request: ChatRequest) -> ChatResponse:
         started = time.monotonic()
         completions: tuple[Completion, ...] = ()
         usage = Usage(requests=0)
@@ -135,6 +153,12 @@ class OpenAICompatibleBackend:
         return self._at_once(request) if request.choices and self._guided else self._streamed(request)
 
     async def _streamed(self, request: ChatRequest) -> AsyncGenerator[Delta | ChatResponse, None]:
+        with self.circuit.call(f"{self.model} at {self._url}"):
+            async with aclosing(self._parts(request)) as items:
+                async for item in items:
+                    yield item
+
+    async def _parts(self, request: ChatRequest) -> AsyncGenerator[Delta | ChatResponse, None]:
         started = time.monotonic()
         completions: tuple[Completion, ...] = ()
         usage = Usage(requests=0)
@@ -233,7 +257,7 @@ class OpenAICompatibleBackend:
         streamed = _Streamed(endpoint, await endpoint.open(body), StreamReader(request, missing))
         try:
             while not streamed.pieces and not streamed.reader.done:
-                streamed.pieces = streamed.reader.feed(await streamed.reply.content.readany())
+                streamed.pieces = streamed.feed(await streamed.reply.content.readany())
         except BaseException:
             streamed.reply.close()
             raise
@@ -248,7 +272,7 @@ class OpenAICompatibleBackend:
         try:
             async with asyncio.timeout(started + self._deadline - time.monotonic()):
                 data = b"" if streamed.reader.broken else await streamed.reply.content.readany()
-                return streamed.reader.feed(data)
+                return streamed.feed(data)
         except TimeoutError as error:
             raise self._late(usage + streamed.reader.reply().usage) from error
         except (aiohttp.ClientError, StatusError, BackendError) as error:

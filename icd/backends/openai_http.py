@@ -16,15 +16,17 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from icd.backends.network import check_address, check_elsewhere, is_loopback
+from icd.backends.network import MOST_BYTES, check_address, check_elsewhere, is_loopback
 from icd.backends.openai_errors import StatusError
-from icd.errors import ConfigurationError
+from icd.errors import BackendReplyError, ConfigurationError
 
 __all__ = ["OPENAI_URL", "Endpoint"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 _LARGE = 1 << 20
 """Bytes from which a body is sent in pieces."""
+_ERROR_BYTES = 65_536
+"""Read of an error's body."""
 _END = 0.05
 """Seconds that the end of a stream may come after its last event; else its connection is closed."""
 
@@ -63,12 +65,13 @@ class Endpoint:
 
         Raises:
             StatusError: the endpoint answered with an error.
+            BackendReplyError: the reply is too long.
             aiohttp.ClientError: no connection, or it broke off.
             ConfigurationError: the network switch forbids the endpoint.
         """
         response = await self.open(body)
         try:
-            return await response.read()
+            return await _body(response)
         finally:
             response.release()
 
@@ -81,7 +84,7 @@ class Endpoint:
         if response.status < 300:
             return response
         try:
-            raise StatusError.of_reply(response.status, await response.read(), response.headers)
+            raise StatusError.of_reply(response.status, await _beginning(response), response.headers)
         finally:
             response.release()
 
@@ -96,6 +99,25 @@ class Endpoint:
         """Close the connections; those of a loop that has ended are just forgotten."""
         if self.loop is asyncio.get_running_loop() or self.loop.is_closed():
             await self._session.close()
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.content.readexactly(_ERROR_BYTES)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Return a reply's bytes, unpacked, if they are not too many."""
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > MOST_BYTES:
+            response.close()
+            raise BackendReplyError(f"the reply is longer than {MOST_BYTES:,} bytes: it was cut off")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _account_headers() -> dict[str, str]:

@@ -36,6 +36,8 @@ Guided: TypeAlias = Literal["choice", "json"]
 TokenLimitName: TypeAlias = Literal["max_tokens", "max_completion_tokens"]
 """OpenAI's newer models know only the second, most other servers only the first."""
 
+_MOST_TOKENS = 100_000_000
+"""Counts above it are no counts."""
 _THOUGHT_CHARACTERS = 240
 _MOST_STOPS = 4
 """The protocol's limit; what a longer list would have cut is left to the reader of the answer."""
@@ -185,12 +187,16 @@ class _Reply(BaseModel):
 
 
 def chat_usage(usage: UsageFields | None, request: ChatRequest, written: Sequence[Completion]) -> Usage:
-    """Return what the endpoint counted; where it did not, an estimate by the request and what was written."""
-    if usage is None or usage.prompt_tokens <= 0:
+    """Return what the endpoint counted; where it did not, or cannot have, an estimate by what was asked and written."""
+    if (
+        usage is None
+        or not 0 < usage.prompt_tokens <= _MOST_TOKENS
+        or not 0 <= usage.completion_tokens <= _MOST_TOKENS
+    ):
         return Usage(count_prompt(request), 0, sum(map(count_completion, written)), estimated=True)
     details = usage.prompt_tokens_details
     cached = (details.cached_tokens or 0) if details else 0
-    return Usage(usage.prompt_tokens, min(cached, usage.prompt_tokens), usage.completion_tokens)
+    return Usage(usage.prompt_tokens, min(max(cached, 0), usage.prompt_tokens), usage.completion_tokens)
 
 
 def completion_of(

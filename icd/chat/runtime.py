@@ -22,6 +22,7 @@ from icd.backends.base import ChatRequest, ChatResponse, Completion, Delta, Mess
 from icd.calls import Bill, PricedModel, pieces
 from icd.cascade import NO_GUARDS, Evidence, Guards, Policy, Verdict, decide, parse_policy, resolved, toss
 from icd.chat.action import completion_of
+from icd.chat.budgets import BudgetLimits, Budgets
 from icd.chat.call import ChatAnswer, ChatCall, Feedback, FeedbackResult, Mode, Settled, StreamItem
 from icd.chat.chat_memory import ChatMemory
 from icd.chat.episodes import Episodes, Place
@@ -39,6 +40,7 @@ from icd.errors import (
     ConfigurationError,
     ContextOverflowError,
 )
+from icd.ledger import Budget
 from icd.prompting import Placement
 from icd.receipts import new_id
 from icd.sampling import FAILED, draw
@@ -81,6 +83,8 @@ class ChatSettings:
     """Cosine from which two answers in free text are the same."""
     fall_back_to_student: bool = False
     """When the teacher fails, answer with the student's best sample instead of an error."""
+    budgets: BudgetLimits = field(default_factory=BudgetLimits)
+    """Of tenants, episodes and days."""
 
 
 @dataclass(slots=True)
@@ -148,10 +152,14 @@ class ChatRuntime:
         self._commit = GroupCommit(self.store, self._wait_for_more) if self.store is not None else None
         self._recorder = Recorder(self.store, self._commit) if self.store and self._commit else None
         self.tenants = Tenants(self.store, Service(self.settings.mode, self.settings.policy))
+        self.budgets = Budgets(self.store.accounts, self.settings.budgets, now) if self.store else None
         self._episodes = Episodes(self.store, new_id)
         self._demonstrations = (
             ChatMemory(
-                memory, k=self.settings.k, placement=self.settings.placement, strategies=self.settings.strategies
+                memory,
+                k=self.settings.k,
+                placement=self.settings.placement,
+                strategies=self.settings.strategies,
             )
             if memory
             else None
@@ -229,11 +237,14 @@ class ChatRuntime:
         if policy.name == "copy":
             raise ConfigurationError("policy copy has no words of its own: it cannot answer a chat")
         situation = situation_of(call)
-        budget = self.tenants.budget(call.account)
+        place = self._episodes.place(call, situation)
         return _Step(
-            call, situation, self._episodes.place(call, situation), service, policy, self._new_id(),
-            Bill(() if budget is None else (budget,)), started,
+            call, situation, place, service, policy, self._new_id(),
+            Bill(self._payers(call.tenant, call.account, place.episode_id)), started,
         )  # fmt: skip
+
+    def _payers(self, tenant: str, account: str, episode_id: str) -> tuple[Budget, ...]:
+        return self.budgets.payers(tenant, account, episode_id) if self.budgets is not None else ()
 
     async def _settle(self, step: _Step) -> Verdict:
         """Find out who answers."""
@@ -410,7 +421,8 @@ class ChatRuntime:
     async def _shadow(self, taught: _Step, answer: Completion) -> None:
         """Record what the policy would have done, and whether the student agrees with the teacher."""
         step = replace(
-            taught, policy=taught.service.policy, receipt_id=taught.receipt_id + SHADOW, bill=Bill(),
+            taught, policy=taught.service.policy, receipt_id=taught.receipt_id + SHADOW,
+            bill=Bill(self._payers(taught.call.tenant, "", taught.place.episode_id)),
             call=replace(taught.call, account=""), started=time.perf_counter(),
         )  # fmt: skip
         with self._billed_if_it_fails(step):

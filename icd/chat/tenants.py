@@ -1,4 +1,4 @@
-"""How each tenant's calls are answered, and what each key may still spend. Read from the store, kept for a moment."""
+"""How each tenant's calls are answered. Read from the store, kept for a moment."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 from icd.cascade import Policy, parse_policy
 from icd.chat.call import Mode
-from icd.ledger import Budget
 from icd_memory.rows import TenantRow
 from icd_memory.store import Store
 
-_REMEDY = "use a key with a larger budget (`icd keys create --budget`)"
 _FRESH = 1.0
 """Seconds after which another process's change is seen."""
 
@@ -36,7 +34,6 @@ class Tenants:
         self._store = store
         self._clock = clock
         self._known: dict[str, tuple[float, Service]] = {}
-        self._budgets: dict[str, Budget] = {}
 
     def service(self, tenant: str) -> Service:
         """Return how a tenant is served now."""
@@ -60,13 +57,3 @@ class Tenants:
         if self._store is not None:
             self._store.accounts.set_tenant(TenantRow(tenant, service.mode, str(service.policy), at))
         self._known[tenant] = self._clock(), service
-
-    def budget(self, account: str) -> Budget | None:
-        """Return what a key may still spend; None: nobody limits it."""
-        if not account or self._store is None:
-            return None
-        if account not in self._budgets:
-            row = self._store.accounts.key(account)
-            limit = row.budget if row is not None else None
-            self._budgets[account] = Budget(limit, self._store.accounts.spent(account), remedy=_REMEDY)
-        return self._budgets[account]

@@ -121,6 +121,7 @@ def _is_loopback(host: str) -> bool:
 
 async def _run(settings: Settings, store: Store, listening: socket.socket, *, local: bool) -> None:
     from icd.assembly import open_chat
+    from icd.backends.openai_compatible import OpenAICompatibleBackend
     from icd.serving.keys import Keyring
     from icd.serving.served_models import ServedModels
     from icd.serving.server import Server
@@ -140,6 +141,9 @@ async def _run(settings: Settings, store: Store, listening: socket.socket, *, lo
             store=store,
             tenants=runtime.tenants,
         )
+        for model in (runtime.student, runtime.teacher):
+            if model is not None and isinstance(model.backend, OpenAICompatibleBackend):
+                service.metrics.watch(model.backend.model, model.backend.circuit)
         host, port = listening.getsockname()[:2]
         shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         key = "anything: no key is needed" if await service.is_open() else "your key (`icd keys create`)"

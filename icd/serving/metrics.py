@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from icd.backends.circuit import Circuit
 from icd.decision import Decision
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -30,6 +31,9 @@ class Metrics:
             "icd_overhead_seconds", "Time added to a decision, without models.", buckets=_SECONDS, **add
         )
         self._in_flight = Gauge("icd_requests_in_flight", "Requests under way.", **add)
+        self._circuits = Gauge(
+            "icd_circuit_open", "1: the model's endpoint keeps failing and is left alone.", ("model",), **add
+        )
         # Looking a child up by its labels costs more than counting.
         self._request = cache(lambda route, status: requests.labels(route, str(status)))
         self._decision = cache(decisions.labels)
@@ -50,6 +54,10 @@ class Metrics:
         self._overhead.observe(overhead)
         if decision.acted_by == "teacher" and decision.reason != "policy":
             self._escalations.inc()
+
+    def watch(self, model: str, circuit: Circuit) -> None:
+        """Tell from now on whether a model's endpoint is left alone."""
+        self._circuits.labels(model).set_function(lambda: float(circuit.state != "closed"))
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

@@ -55,7 +55,26 @@ class Accounts:
         """Set how a tenant's calls are answered, in place of what was set before."""
         self._tenants.put(row)
 
-    def spent(self, account: str) -> float:
-        """Return what a key has spent, in US dollars."""
+    def spent(self, account: str, since: datetime | None = None) -> float:
+        """Return what a key has spent, in US dollars; `since` counts live calls from a moment on."""
+        query = _SPENT if since is None else _SPENT.where(_begun(since))
         with self._db.read() as connection:
-            return float(connection.scalar(_SPENT, {"account": account}) or 0.0)
+            return float(connection.scalar(query, {"account": account}) or 0.0)
+
+    def spent_by(self, tenant: str, *, episode_id: str | None = None, since: datetime | None = None) -> float:
+        """Return what a tenant has spent, in US dollars, narrowed to an episode or to live calls from a moment on."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(_LEDGER.cost), 0.0)).where(
+            _LEDGER.tenant == tenant, _LEDGER.counterfactual == sa.false()
+        )
+        if episode_id is not None:
+            query = query.where(_LEDGER.episode_id == episode_id)
+        if since is not None:
+            query = query.where(_begun(since))
+        with self._db.read() as connection:
+            return float(connection.scalar(query) or 0.0)
+
+
+def _begun(since: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition for ledger rows of live calls that began then or later: their ids begin with the milliseconds
+    since 1970, in 12 hexadecimal digits."""
+    return sa.and_(_LEDGER.run_id == "live", _LEDGER.id >= f"{int(since.timestamp() * 1000):012x}")

@@ -443,8 +443,8 @@ async def test_a_keys_budget_is_never_exceeded_by_calls_at_once() -> None:
         assert answered
         assert store.accounts.spent("k1") <= 0.002
         again = runtime(student(different), teacher(same("x")), store)
-        budget = again.tenants.budget("k1")
-        assert budget is not None
+        assert again.budgets is not None
+        (budget,) = again.budgets.payers("default", "k1", "e")
         assert budget.spent == pytest.approx(store.accounts.spent("k1"))
         await chat.close()
         await again.close()
