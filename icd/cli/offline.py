@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from icd.cli import offline_train, options, students
+from icd.cli import offline_cycle, offline_train, options, students
 from icd.cli.output import plain, results, say, write_json
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ app.command("promote")(students.promote)
 app.command("watch")(students.watch)
 app.command("rollback")(students.rollback)
 app.command("recall")(students.recall)
+app.command("cycle")(offline_cycle.cycle)
 Folder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the data set.")]
 
 

@@ -36,6 +36,15 @@ __all__ = [
     "watch_canary",
 ]
 
+_STUDENTS = (
+    "student.",
+    "runtime.student_prompt.history_steps",
+    "runtime.student_prompt.show_actions",
+    "runtime.temperature",
+    "runtime.max_tokens",
+    "runtime.max_code_tokens",
+)
+"""Conditions that the settings of a student make: they may differ, since they come and go with it."""
 Decision = Literal["kept", "canary", "promoted", "rolled back"]
 
 
@@ -194,7 +203,7 @@ def played_units(
     """
     mine, others = _run(store, candidate), _run(store, current)
     unlike = [
-        text for text in differences(others.conditions, mine.conditions) if not text.startswith("student.")
+        text for text in differences(others.conditions, mine.conditions) if not text.startswith(_STUDENTS)
     ]
     if unlike or _decides(mine, candidate) != _decides(others, current):
         raise ConfigurationError(
@@ -234,7 +243,7 @@ def _run(store: Store, played: Played) -> PlayedRun:
 def _decides(run: PlayedRun, played: Played) -> Any:
     """Return how a method decides, whatever it is called."""
     method = recorded_method(played.method, method_defaults(run.conditions))
-    return method.policy, method.k, method.guards, method.details
+    return method.policy, method.k, method.guards
 
 
 def _promoted(pointer: Pointer, student: str) -> Pointer:

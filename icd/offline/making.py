@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,8 +22,16 @@ from icd_memory.store import Store
 __all__ = ["make_folder"]
 
 
-def make_folder(settings: Settings, folder: Path, wishes: Wishes, now: datetime | None = None) -> Card:
+def make_folder(
+    settings: Settings,
+    folder: Path,
+    wishes: Wishes,
+    now: datetime | None = None,
+    kept: Callable[[str], Path] | None = None,
+) -> Card:
     """Make a data set's folder from the store of the settings, and enter it there.
+
+    `kept` says under which folder a data set of this id will be found, if not in the one that it is made in.
 
     Raises:
         ConfigurationError: there is no store, or nothing in it to learn from.
@@ -43,5 +52,5 @@ def make_folder(settings: Settings, folder: Path, wishes: Wishes, now: datetime 
         wishes = replace(wishes, chat_tokens=settings.serve.max_tokens)
         made = make_dataset(store, wishes, composer)
         card = write_dataset(made, folder, wishes, composer, now or datetime.now(UTC))
-        register_dataset(store, card, made, folder)
+        register_dataset(store, card, made, kept(card.id) if kept else folder)
         return card
