@@ -168,6 +168,9 @@ def test_customers_leave_when_their_patience_is_used_up() -> None:
     while not result.done:
         result = world.step("say: ask for the date of birth")
     assert "has left" in result.observation
+    assert result.observation.endswith(
+        "Satisfaction: 1 of 10. The need was not handled as the policies demand."
+    )
     assert (result.won, result.reward) == (False, 1.0)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from icd_envs.service_desk.case import Case
 from icd_envs.service_desk.conduct import Conduct
@@ -10,6 +12,13 @@ from icd_envs.service_desk.customer import UPSET
 from icd_envs.service_desk.database import Change, Database, Tables, changes
 from icd_envs.service_desk.rubric import GOOD, Conversation, Result, satisfaction
 from icd_envs.service_desk.tools import effect
+
+_HANDLED: Final[Mapping[Result, str]] = {
+    "met": "The need was met.",
+    "refused": "It was rightly refused.",
+    "declined": "The customer declined the fee.",
+    "missed": "The need was not handled as the policies demand.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,13 @@ class Verdict:
         """The need was handled as the policies demand, nothing was violated, and the customer was satisfied."""
         handled = self.conversation.result != "missed" and not self.conversation.left
         return handled and not self.violations and self.satisfaction >= GOOD
+
+    @property
+    def told(self) -> str:
+        """The verdict in words, for who reads the end of an episode."""
+        handled = _HANDLED[self.conversation.result]
+        broken = f" Violations: {', '.join(self.violations)}." if self.violations else ""
+        return f"Satisfaction: {self.satisfaction:g} of 10. {handled}{broken}"
 
 
 def evaluate(case: Case, conduct: Conduct, after: Tables) -> Verdict:

@@ -105,7 +105,8 @@ class ServiceDeskWorld:
     def step(self, action: str) -> StepResult:
         """Do `action`. Raises `EngineError` before the first reset and after the end of an episode.
 
-        The last reward is the customer's satisfaction, 1 to 10; those before are 0.
+        The last observation tells the satisfaction and the violations. The last reward is the satisfaction, 1 to
+        10; those before are 0.
         """
         if self.conversation is None or self.knowledge is None or self._over:
             raise EngineError("no episode is running: call reset(task) first")
@@ -119,6 +120,8 @@ class ServiceDeskWorld:
             observation += "\nThe customer has left."
         self._over = closed or left or self._steps >= self.max_steps
         verdict = self.conversation.verdict() if self._over else None
+        if verdict is not None:
+            observation += f"\n{verdict.told}"
         return StepResult(
             observation=observation,
             actions=ActionSpace(options(self.knowledge)),
