@@ -57,6 +57,7 @@ def test_rates_are_those_of_the_objective() -> None:
     assert rates == pytest.approx([2e-4, 2e-5, 1e-5, 1e-6])
 
 
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")
 def test_the_gpu_configuration_is_well_formed() -> None:
     """TRL, PEFT and bitsandbytes' own configurations take it; only the presence of CUDA cannot be checked here."""
     pytest.importorskip("trl", reason="the extra `train` is not installed")
