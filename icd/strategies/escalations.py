@@ -10,7 +10,7 @@ from datetime import datetime
 from icd.calls import PricedModel
 from icd.errors import BudgetError
 from icd.strategies.journal import Journal
-from icd.strategies.prompts import ask_lessons, read_lessons
+from icd.strategies.prompts import ask_lessons, fitting, read_lessons
 from icd.strategies.scenarios import most_common_category
 from icd.strategies.situations import Situation
 from icd.strategies.weak_spots import groups
@@ -62,8 +62,9 @@ async def learn_lessons(
     known: list[str] = []
     asked = 0
     for batch in found:
+        request = fitting(batch, lambda shown: ask_lessons(shown, tuple(known), 0), teacher.backend)
         try:
-            said = await journal.ask(teacher, ask_lessons(batch, known, 0), _PART)
+            said = await journal.ask(teacher, request, _PART)
         except BudgetError as error:
             return Lessons(asked, tuple(proposed.values()), str(error))
         asked += len(batch)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from icd.backends.base import ChatRequest
 from icd.strategies.actors import Actors, Answered
 from icd.strategies.judging import FULL, gap
 from icd.strategies.paired_test import Effect, compare, could_help
 from icd.strategies.pool import Half, Pool
-from icd.strategies.prompts import Comparison, ask_guidance, ask_made_up, read_guidance, read_made_up
+from icd.strategies.prompts import Comparison, ask_guidance, ask_made_up, fitting, read_guidance, read_made_up
 from icd.strategies.scenarios import Scenario, StillWeak, most_common_category
 from icd.strategies.situations import Situation, made_up
 from icd_memory.strategies import StrategyLibrary
@@ -157,7 +158,7 @@ class Improver:
         for number in range(1, self._settings.turns + 1):
             if not writing or best.gap <= self._settings.small_gap:
                 break
-            request = ask_guidance(scenario.text, best.text.guidance, best.differing, number)
+            request = self._asking_for_guidance(best, number)
             said = await self._journal.ask(self._actors.teacher, request, scenario.id)
             guidance = read_guidance(said.text)
             if guidance is None:
@@ -169,6 +170,14 @@ class Improver:
             on_turn(number, draft.gap)
             best = draft if draft.gap < best.gap else best
         return first, best, None
+
+    def _asking_for_guidance(self, best: _Draft, turn: int) -> ChatRequest:
+        scenario, guidance = best.text.scenario, best.text.guidance
+        return fitting(
+            best.differing,
+            lambda shown: ask_guidance(scenario, guidance, shown, turn),
+            self._actors.teacher.backend,
+        )
 
     async def _tested(
         self, result: ScenarioResult, text: StrategyText, writing: Sequence[Situation]

@@ -7,17 +7,22 @@ strictly: what does not have the form that was asked for counts as no answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from icd.agreement import text_key
-from icd.backends.base import ChatRequest, Message
+from icd.backends.base import Backend, ChatRequest, Message
+from icd.ledger import prompt_tokens
 from icd.strategies.situations import Situation
 
 LONGEST_SCENARIO = 300
 LONGEST_GUIDANCE = 1_200
 """Characters; a longer answer was not written as asked, and would crowd out the task in a small window."""
 HIGHEST_SCORE = 10
+Item = TypeVar("Item")
+
+_FORMAT_TOKENS = 64
+"""Kept free for what a chat format adds to the messages."""
 _TOKENS = 400
 _TOKENS_MADE_UP = 60
 """Of one situation."""
@@ -112,6 +117,18 @@ def ask_lessons(escalated: Sequence[Situation], known: Sequence[str], seed: int)
         f'there is nothing to learn in general, write "None". {_GENERAL}',
         seed,
     )
+
+
+def fitting(
+    items: Sequence[Item], ask: Callable[[Sequence[Item]], ChatRequest], backend: Backend
+) -> ChatRequest:
+    """Return the request about as many of the items as fit into the model's window, the first ones; at least one."""
+    for number in range(len(items), 1, -1):
+        request = ask(items[:number])
+        needed = prompt_tokens(request, backend) + request.max_tokens + _FORMAT_TOKENS
+        if needed <= backend.capabilities.context_tokens:
+            return request
+    return ask(items[:1])
 
 
 def read_scenarios(text: str, most: int) -> list[str]:

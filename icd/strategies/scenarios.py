@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from icd.agreement import text_key
+from icd.backends.base import ChatRequest
 from icd.calls import PricedModel
 from icd.strategies import weak_spots
 from icd.strategies.journal import Journal
 from icd.strategies.pool import Pool, instance_of
-from icd.strategies.prompts import Comparison, ask_revised, ask_scenarios, read_scenarios
+from icd.strategies.prompts import Comparison, ask_revised, ask_scenarios, fitting, read_scenarios
 from icd.strategies.situations import Situation
 from icd_memory.embedding import Embedder
 
@@ -93,19 +94,26 @@ class ScenarioSource:
             wanted = min(_REVISED, most - len(found))
             if wanted <= 0:
                 break
-            request = ask_revised(
-                one.scenario.text, one.guidance, one.answers[:_SHOWN], wanted, self._known, number
-            )
+            request = self._asking_for_revised(one, wanted, number)
             answer = await self._journal.ask(self._teacher, request, _PART)
             texts = read_scenarios(answer.text, wanted)
             found += self._new([Scenario(text, "revised", number) for text in texts], wanted)
         return found
 
+    def _asking_for_revised(self, weak: StillWeak, most: int, number: int) -> ChatRequest:
+        return fitting(
+            weak.answers[:_SHOWN],
+            lambda shown: ask_revised(weak.scenario.text, weak.guidance, shown, most, self._known, number),
+            self._teacher.backend,
+        )
+
     def _groups(self, weak: Sequence[Situation]) -> list[list[int]]:
         return weak_spots.groups(["\n".join(situation.keys) for situation in weak], self._embedder)
 
     async def _seen(self, situations: Sequence[Situation], most: int, origin: Origin) -> list[Scenario]:
-        request = ask_scenarios(situations, most, self._known, 0)
+        request = fitting(
+            situations, lambda shown: ask_scenarios(shown, most, self._known, 0), self._teacher.backend
+        )
         answer = await self._journal.ask(self._teacher, request, _PART)
         return self._new([Scenario(text, origin) for text in read_scenarios(answer.text, most)], most)
 

@@ -51,7 +51,7 @@ class Situation:
     @property
     def text(self) -> str:
         """What a teacher reads of it."""
-        shown = PromptSettings(history_steps=_SHOWN_STEPS, show_actions=True)
+        shown = PromptSettings(history_steps=_SHOWN_STEPS)
         return compose(self.context, (), shown).messages[-1].content
 
     @property

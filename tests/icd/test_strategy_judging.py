@@ -9,9 +9,10 @@ from coaching import AT, KINDS, PRICE, SHOP, escalation, fill, teacher, trajecto
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icd.backends.base import Capabilities
 from icd.benchmark.statistics import Interval
 from icd.calls import PricedModel
-from icd.ledger import Budget
+from icd.ledger import Budget, prompt_tokens
 from icd.strategies.escalations import batches, learn_lessons
 from icd.strategies.journal import Journal
 from icd.strategies.judging import FULL, agreement_points, gap, judging_of
@@ -22,6 +23,7 @@ from icd.strategies.prompts import (
     Comparison,
     Lesson,
     ask_guidance,
+    fitting,
     read_guidance,
     read_lessons,
     read_scenarios,
@@ -102,6 +104,18 @@ def test_what_is_compared_cannot_leave_its_frame() -> None:
     assert text.count("</answer>") == 2
     assert text.count("<situation>") == 1
     assert text.count("<advice>") == 1
+
+
+def test_a_small_window_is_asked_about_fewer_situations() -> None:
+    backend = ScriptedBackend([], capabilities=Capabilities(context_tokens=900))
+    items = [Comparison(situation("late parcel", number), "wait", "trace") for number in range(9)]
+    asked = fitting(items, lambda shown: ask_guidance("A.", "", shown, 1), backend)
+    shown = asked.messages[-1].content.count("<situation>")
+    assert 1 < shown < 9
+    assert prompt_tokens(asked, backend) + asked.max_tokens <= 900
+    assert fitting(
+        items[:2], lambda shown: ask_guidance("A.", "", shown, 1), ScriptedBackend([])
+    ) == ask_guidance("A.", "", items[:2], 1)
 
 
 def test_actions_are_compared_by_form_and_free_text_by_the_teacher() -> None:
