@@ -100,8 +100,10 @@ class Probation:
         return [t for t in found if self._store.admission(t.id).reason in reasons]
 
     def is_proven(self, waiting: list[Trajectory]) -> bool:
-        """Say whether these are enough verified successes on different tasks."""
-        return len({(t.environment, t.goal.strip().lower()) for t in waiting}) >= PROVEN_BY
+        """Say whether these are enough verified successes: in other words and by other actions, or it is one repeated."""
+        goals = {(t.environment, t.goal.strip().lower()) for t in waiting}
+        actions = {(t.environment, *(step.action for step in t.steps)) for t in waiting}
+        return min(len(goals), len(actions)) >= PROVEN_BY
 
     def _sign(self, t: Trajectory, stranger: bool, possible: Callable[[str], bool] | None) -> str | None:
         """Return why a trajectory looks made to mislead; a stranger's is looked at more closely."""
