@@ -83,8 +83,12 @@ def traces(store: Store, selection: Selection, left_out: Counter[str]) -> Iterat
         if why:
             left_out[why] += 1
             continue
+        trace = _trace(store, trajectory)
+        if trace is None:
+            left_out["with erased receipts"] += 1
+            continue
         seen.add(trajectory.content_hash())
-        yield _trace(store, trajectory)
+        yield trace
 
 
 @cache
@@ -115,12 +119,15 @@ def _why_not(
     return ""
 
 
-def _trace(store: Store, trajectory: Trajectory) -> Trace:
+def _trace(store: Store, trajectory: Trajectory) -> Trace | None:
+    """Return an episode with its receipts; None: somebody wanted some of their content forgotten."""
     outcome = trajectory.outcome
     if outcome is None:
         raise ConfigurationError(f"{trajectory.id} has no outcome")
     episode = trajectory.task_id if trajectory.split == LIVE else trajectory.id
     rows = [row for row in store.decisions(episode) if row.tenant == trajectory.tenant]
+    if any("erased" in row.body for row in rows):
+        return None
     beside = tuple(row for row in rows if "shadow_of" in row.body)
     if trajectory.environment == CHAT:
         receipts = tuple(steps_taken(rows))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from chat_world import LOOKUP, REFUND, asked, calls, conversation, runtime, same, student, teacher
 
 from icd import RuntimeSettings
@@ -13,6 +14,7 @@ from icd.backends.base import ChatRequest, Completion, Message
 from icd.backends.openai_wire import message_json, tool_json
 from icd.chat.call import ChatCall, Feedback
 from icd.chat.runtime import ChatRuntime
+from icd.errors import ConfigurationError
 from icd.offline.composing import Composer
 from icd.offline.dataset import DataSet, Wishes, make_dataset
 from icd_memory.store import Store
@@ -86,4 +88,13 @@ async def test_a_pair_prefers_the_teachers_call_to_each_of_the_students() -> Non
             assert pair.chosen[0]["tool_calls"][0]["function"]["name"] == "get_order"
             assert pair.rejected[0]["tool_calls"][0]["function"]["name"] == "refund"
             assert list(pair.tools) == [tool_json(tool) for tool in (LOOKUP, REFUND)]
+        await chat.close()
+
+
+async def test_an_episode_with_an_erased_receipt_is_not_learned_from() -> None:
+    with Store.open(":memory:") as store:
+        chat = await served(store, success=True)
+        store.chain.erase("default", [store.decisions("e")[0].id], "2026-11-22T00:00:00+00:00")
+        with pytest.raises(ConfigurationError, match="1 with erased receipts"):
+            made_of(store)
         await chat.close()
