@@ -13,6 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from icd_memory.errors import StoreCorruptError
+
 
 class JsonText(sa.types.TypeDecorator[Any]):
     """A JSON value in a text column, exact for any Python string."""
@@ -25,8 +27,11 @@ class JsonText(sa.types.TypeDecorator[Any]):
         return None if value is None else dump_json(value)
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        """Decode."""
-        return None if value is None else json.loads(value)
+        """Decode. Raises StoreCorruptError."""
+        try:
+            return None if value is None else json.loads(value)
+        except ValueError as error:
+            raise StoreCorruptError(f"a row of the store is damaged ({error}): restore a backup") from error
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
@@ -40,8 +45,11 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.isoformat()
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
-        """Decode."""
-        return None if value is None else datetime.fromisoformat(value)
+        """Decode. Raises StoreCorruptError."""
+        try:
+            return None if value is None else datetime.fromisoformat(value)
+        except ValueError as error:
+            raise StoreCorruptError(f"a row of the store is damaged ({error}): restore a backup") from error
 
 
 _READABLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -24,7 +24,7 @@ from icd_memory.artifacts import Artifacts
 from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
 from icd_memory.database import Database
-from icd_memory.errors import TrajectoryNotFoundError
+from icd_memory.errors import StoreCorruptError, TrajectoryNotFoundError
 from icd_memory.links import DIGESTED
 from icd_memory.migrations import MIGRATIONS
 from icd_memory.records import Inserter, Records, upsert
@@ -181,7 +181,7 @@ class Store:
     def trajectories_by_id(self, ids: Iterable[str]) -> dict[str, Trajectory]:
         """Return those of the trajectories that are there, whatever their status."""
         rows = self._by_key(_TRAJECTORIES_BY_ID, ids)
-        return {row.id: trajectory_from_json(row.body) for row in rows}
+        return {row.id: _decoded(row.body) for row in rows}
 
     def trajectories(
         self,
@@ -214,7 +214,7 @@ class Store:
             with self._db.read() as connection:
                 rows = connection.execute(page).all()
             for _, body in rows:
-                yield trajectory_from_json(body)
+                yield _decoded(body)
             if len(rows) < _PAGE:
                 return
             last = rows[-1].seq
@@ -439,6 +439,13 @@ class Store:
                 part = {"keys": wanted[start : start + _IN_LIST], **others}
                 rows.extend(connection.execute(query, part))
         return rows
+
+
+def _decoded(body: Any) -> Trajectory:
+    try:
+        return trajectory_from_json(body)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreCorruptError(f"a stored trajectory is damaged ({error!r}): restore a backup") from error
 
 
 def _narrowed(table: sa.Table, **wanted: str | None) -> list[sa.ColumnElement[bool]]:
