@@ -38,7 +38,7 @@ def batches(situations: Sequence[Situation], embedder: Embedder) -> list[list[Si
     """Return the escalated steps of won episodes in groups of such that are alike, the largest group first; of a group at
     most `IN_A_BATCH`."""
     taken = [situation for situation in situations if situation.kind == "escalation" and situation.won]
-    found = groups(["\n".join(situation.keys) for situation in taken], embedder)
+    found = groups([situation.key for situation in taken], embedder)
     grouped = {at for group in found for at in group}
     alone = [[at] for at in range(len(taken)) if at not in grouped]
     return [[taken[at] for at in group[:IN_A_BATCH]] for group in (*found, *alone)]

@@ -50,7 +50,7 @@ class LearningSettings:
     """Other situations that it is tested on, at most."""
     small_gap: float = 0.1
     """From which on the student needs no guidance: share of the teacher's points that it lacks."""
-    relevance: float = 0.35
+    relevance: float = 0.4
     """Least similarity of a recorded situation to its scenario."""
 
 

@@ -22,12 +22,10 @@ class Pool:
 
     def __init__(self, situations: Sequence[Situation], embedder: Embedder) -> None:
         """Keep the newest situations, each text once; embeds them."""
-        known = {situation.keys: situation for situation in situations}
+        known = {situation.key: situation for situation in situations}
         self.situations = list(known.values())[-MOST:]
         self._embedder = embedder
-        self._rows = [
-            embedder.embed([situation.keys[part] for situation in self.situations]) for part in range(2)
-        ]
+        self._rows = embedder.embed([situation.key for situation in self.situations])
 
     def half(self, which: Half) -> list[Situation]:
         """Return the situations of a half."""
@@ -38,8 +36,7 @@ class Pool:
         of each instance, so that they are independent of each other."""
         if not self.situations:
             return []
-        asked = self._embedder.embed([scenario])[0]
-        scores = np.maximum(self._rows[0] @ asked, self._rows[1] @ asked)
+        scores = self._rows @ self._embedder.embed([scenario])[0]
         found: dict[str, Situation] = {}
         for at in np.argsort(-scores, kind="stable"):
             situation = self.situations[at]

@@ -108,7 +108,7 @@ class ScenarioSource:
         )
 
     def _groups(self, weak: Sequence[Situation]) -> list[list[int]]:
-        return weak_spots.groups(["\n".join(situation.keys) for situation in weak], self._embedder)
+        return weak_spots.groups([situation.key for situation in weak], self._embedder)
 
     async def _seen(self, situations: Sequence[Situation], most: int, origin: Origin) -> list[Scenario]:
         request = fitting(

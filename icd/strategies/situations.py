@@ -26,6 +26,8 @@ Kind = Literal["step", "escalation", "failure", "made"]
 _DOUBTS = frozenset({"disagreed", "invalid", "stuck", "unsupported"})
 """Why a step was the teacher's although the student was meant to take it."""
 MOST_EPISODES = 500
+_SEEN = 600
+"""Characters."""
 _SHOWN_STEPS = 6
 """Of the history, where a teacher reads a situation."""
 
@@ -55,10 +57,12 @@ class Situation:
         return compose(self.context, (), shown).messages[-1].content
 
     @property
-    def keys(self) -> tuple[str, str]:
-        """What it is compared with scenarios by: its task and what is seen, as `StrategyLibrary.find` does."""
+    def key(self) -> str:
+        """What it is compared with scenarios by: its task and the beginning of what is seen, as
+        `icd_memory.strategies.StrategyLibrary.find` does."""
         context = self.context
-        return f"{context.category}: {context.goal}", context.view or context.observation
+        task = ": ".join(filter(str.strip, (context.category, context.goal)))
+        return f"{task}\n{(context.view or context.observation).strip()[:_SEEN]}".strip()
 
 
 def newest_episodes(store: Store, environment: str, *, tenant: str = "default") -> list[str]:
