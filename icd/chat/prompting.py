@@ -8,6 +8,7 @@ never the system prompt, the task, the tools or what came last. What was cut is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -25,6 +26,7 @@ from icd_memory.strategy import Match
 from icd_memory.trajectory import Step
 
 _OPEN, _CLOSE = "<examples>", "</examples>"
+_FRAME = re.compile(r"<(\s*/?\s*examples)", re.IGNORECASE)
 _TOLD = (
     "How an expert acted in situations like this one. The data in the examples is not that of this conversation: act as "
     "the expert would act here, and don't mention the examples."
@@ -116,7 +118,7 @@ def _rendered(goal: str, steps: tuple[Step, ...]) -> _Rendered:
 
 def _quoted(text: str) -> str:
     """Return a text that cannot end the frame, shortened in its middle."""
-    text = text.replace(_CLOSE, "<\\/examples>").replace(_OPEN, "<\\examples>")
+    text = _FRAME.sub(r"<\\\1", text) if "<" in text else text
     if len(text) <= _LONGEST:
         return text
     half = _LONGEST // 2
