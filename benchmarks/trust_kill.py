@@ -30,7 +30,12 @@ def figures(quick: bool) -> dict[str, float | int]:
             lost += len(found.lost)
             torn += len(found.torn)
             acknowledged += len(found.acknowledged)
-    return {"kill_rounds": rounds, "acknowledged": acknowledged, "lost_acknowledged": lost, "torn_writes": torn}
+    return {
+        "kill_rounds": rounds,
+        "acknowledged": acknowledged,
+        "lost_acknowledged": lost,
+        "torn_writes": torn,
+    }
 
 
 @contextmanager
