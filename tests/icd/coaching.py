@@ -1,7 +1,7 @@
 """A small shop as a store of situations, a scripted student that follows advice, and a scripted teacher that gives it.
 
 The student waits, unless its prompt advises something for the kind of request that it has. The teacher sees that it
-waits, and writes what it did itself. Run as a script, it learns over the wire, so that it can be killed in the middle.
+waits, and writes what it did itself.
 """
 
 from __future__ import annotations
