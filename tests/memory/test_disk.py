@@ -89,7 +89,7 @@ def test_damaged_files_are_an_error_or_harmless(tmp_path: Path, harm: str) -> No
     damaged(tmp_path, harm, 25)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("harm", ["flipped", "truncated"])
 def test_many_damaged_files(tmp_path: Path, harm: str) -> None:
     damaged(tmp_path, harm, 5_000)

@@ -10,7 +10,7 @@ def test_a_few_rounds(store_place: str) -> None:
     rounds(store_place, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_hundred_rounds(store_place: str) -> None:
     rounds(store_place, 300)
 
