@@ -1,8 +1,8 @@
 """README's table of results, made from what is committed: ``python benchmarks/readme_table.py --write``.
 
 Reads each ``benchmarks/results/NAME/summary.json``, which ``icd report RUN --json`` gives, and writes the block between
-the two markers of README.md; without ``--write`` it prints the block. Methods with changed settings are left to the
-reports.
+the two markers of README.md; without ``--write`` it prints the block. Derived methods, and those with changed settings,
+are left to the reports.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _run(run: Mapping[str, Any], folder: str) -> Iterator[str]:
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|---|{'---:|' * (len(COLUMNS) - 1)}"
     for method in run["methods"]:
-        if method["episodes"] and "[" not in method["method"]["name"]:
+        if method["episodes"] and not method["derived"] and "[" not in method["method"]["name"]:
             yield f"| {' | '.join(_cells(method))} |"
 
 

@@ -57,7 +57,7 @@ def test_the_table_is_made_from_what_report_writes(
     assert "**household, test**: student student-model, teacher teacher-model, 4 demonstrations" in made
     assert "(benchmarks/results/household)" in made
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
-    assert [row[0] for row in table] == ["method", "in-context", "teacher", "oracle"]
+    assert [row[0] for row in table] == ["method", "in-context", "teacher"]
     (summary,) = json.loads(shown)
     success = summary["methods"][0]["success"]
     assert table[1][2] == f"{success['value']:.2f} [{success['low']:.2f}, {success['high']:.2f}]"
