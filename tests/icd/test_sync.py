@@ -106,6 +106,8 @@ def test_a_stream_left_early_has_ended_when_it_is_closed() -> None:
 
 def test_an_interrupted_call_is_cancelled() -> None:
     cancelled = threading.Event()
+    # Started in the background by a shell, this process would ignore the signal, and the call wait for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def long() -> None:
         try:
@@ -114,8 +116,11 @@ def test_an_interrupted_call_is_cancelled() -> None:
         finally:
             cancelled.set()
 
-    with pytest.raises(KeyboardInterrupt):
-        run_sync(long())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_sync(long())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert cancelled.wait(10)
 
 
