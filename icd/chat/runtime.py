@@ -226,7 +226,7 @@ class ChatRuntime:
         if self._demonstrations is not None:
             self._demonstrations.close()
         if self._commit is not None:
-            await asyncio.to_thread(self._commit.close)
+            self._commit.close()  # Not in a thread: an interpreter that ends starts none.
 
     # One call
 

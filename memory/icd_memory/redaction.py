@@ -40,7 +40,9 @@ class Placeholders:
         Raises:
             RedactionMissingError: the extra `redact` is not installed.
         """
-        spans = find_sensitive(text)
+        spans = [
+            span for span in find_sensitive(text) if not _PLACEHOLDER.fullmatch(text, span.start, span.end)
+        ]
         if not spans:
             return text
         parts, end = [], 0

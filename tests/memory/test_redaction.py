@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from samples import trajectory
 
@@ -80,6 +80,7 @@ def test_a_trajectory_keeps_what_connects_its_steps() -> None:
 
 
 @given(st.lists(st.sampled_from([*(one.text for one in labelled_set(60)), "plain", "<email-1>"]), max_size=5))
+@example(["postgresql://app:Kaffee-blue-41@db.internal:5432/app"])
 def test_what_is_redacted_has_nothing_left_and_json_stays_json(texts: list[str]) -> None:
     names = Placeholders()
     written = json.dumps({"texts": texts}, ensure_ascii=False)
