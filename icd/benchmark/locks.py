@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from icd import assembly
 from icd.benchmark.conditions import digest
@@ -48,11 +49,21 @@ def _run_lock(store: Store, run_id: str) -> Iterator[bool]:
             yield mine
         return
     folder = assembly.index_folder(store.place)
-    if fcntl is None or folder is None:
+    if folder is None:
         yield True
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{digest({'run': run_id})}.lock").open("w") as file:
+    with file_lock(folder / f"{digest({'run': run_id})}.lock") as mine:
+        yield mine
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[bool]:
+    """Say whether this process holds the lock of a file, whose folder is there; it dies with its holder."""
+    if fcntl is None:
+        yield True
+        return
+    with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

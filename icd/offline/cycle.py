@@ -7,7 +7,6 @@ goes on where it was, and of one that has ended it is said again what became of 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from icd.benchmark.compare import prepare_comparison
 from icd.benchmark.conditions import digest
 from icd.benchmark.experiment import Request, Workplace
+from icd.benchmark.locks import file_lock
 from icd.benchmark.report import write_whole
 from icd.config import BackendSettings, Settings
 from icd.errors import ConfigurationError
@@ -263,9 +263,7 @@ class _Round:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep a second round out; the lock dies with its holder."""
-    with (folder / "cycle.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(f"another cycle is running in {folder}: wait for its end") from error
+    with file_lock(folder / "cycle.lock") as mine:
+        if not mine:
+            raise ConfigurationError(f"another cycle is running in {folder}: wait for its end")
         yield
