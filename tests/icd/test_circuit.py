@@ -178,11 +178,15 @@ async def test_a_reply_without_end_is_cut_off(packed: bool) -> None:
 
 @pytest.mark.usefixtures("_little")
 async def test_a_stream_without_end_is_cut_off() -> None:
+    begun = asyncio.Event()
+
     async def flood(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         piece = {"choices": [{"index": 0, "delta": {"content": "a" * 1000}}]}
         try:
+            await response.write(f"data: {json.dumps(piece)}\n\n".encode())
+            await begun.wait()
             for _ in range(5000):
                 await response.write(f"data: {json.dumps(piece)}\n\n".encode())
         except ConnectionError:
@@ -195,6 +199,7 @@ async def test_a_stream_without_end_is_cut_off() -> None:
         async for item in model.stream(REQUEST):
             assert isinstance(item, Delta)
             shown.append(item.text)
+            begun.set()
 
     async with endpoint(flood) as model:
         with pytest.raises(BackendReplyError, match="longer than"):
