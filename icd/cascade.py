@@ -8,7 +8,6 @@ policy as far as its samples reach. Source: arXiv 2512.02543 (unanimity), 2310.0
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from icd.agreement import Vote, vote
+from icd.chance import uniform
 from icd.decision import ActedBy, Reason
 from icd.errors import ConfigurationError
 
@@ -153,7 +153,7 @@ def parse_policy(text: str, default: str = "unanimity(3)") -> Policy:
         return _build(name, args)
     except (ValueError, IndexError) as error:
         raise ConfigurationError(
-            f"policy {text!r} is not understood ({error}); write {POLICY_HELP}"
+            f"policy {text[:100]!r} is not understood ({str(error)[:200]}); write {POLICY_HELP}"
         ) from error
 
 
@@ -318,5 +318,4 @@ def _unsupported(guards: Guards, evidence: Evidence) -> bool:
 
 def toss(episode_id: str, step: int, seed: int) -> float:
     """Return a coin in [0, 1) for `random` that depends on the episode, step and seed only, so that a run replays."""
-    digest = hashlib.sha256(f"{episode_id}|{step}|{seed}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return uniform(episode_id, step, seed)

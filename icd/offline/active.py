@@ -6,12 +6,12 @@ steps, and without anybody having to remember it.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from icd.chance import uniform
 from icd.config import BackendSettings
 from icd.errors import ConfigurationError
 from icd.offline.registry import find_student
@@ -81,8 +81,7 @@ def write_pointer(store: Store, pointer: Pointer) -> None:
 
 def in_canary(student: str, share: float, episode_id: str) -> bool:
     """Say whether an episode is played by the candidate."""
-    digest = hashlib.sha256(f"{student}|{episode_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return uniform(student, episode_id) < share
 
 
 def student_for(pointer: Pointer, episode_id: str) -> str | None:

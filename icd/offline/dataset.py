@@ -16,6 +16,7 @@ from typing import Any
 
 from icd.benchmark.about import version_of
 from icd.benchmark.report import write_whole
+from icd.chance import uniform
 from icd.errors import ConfigurationError
 from icd.exchange import restriction_of
 from icd.offline.card import CARD, Card, Counts, FileFacts, Mix, SourceFacts, markdown
@@ -70,8 +71,7 @@ class DataSet:
 
 def part_of(group: str, validation: float) -> Part:
     """Return the part of a group of tasks: the same in every data set, so that none is ever in both."""
-    place = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
-    return "validation" if place < validation else "train"
+    return "validation" if uniform(group) < validation else "train"
 
 
 def make_dataset(store: Store, wishes: Wishes, composer: Composer) -> DataSet:
