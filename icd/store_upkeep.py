@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from icd.assembly import index_file, index_folder
+from icd.episode_facts import recount
 from icd.errors import UnknownEpisodeError
 from icd_memory.chain import Head
 from icd_memory.checks import StoreCheck, check
@@ -91,4 +92,5 @@ def erase_episode(store: Store, tenant: str, episode_id: str, now: datetime) -> 
         receipts = store.chain.erase(tenant, [row.id for row in rows], now.isoformat())
         comments = store.erase_feedback(tenant, episode_id)
         trajectories = store.remove_trajectories_of(tenant, episode_id)
+        recount(store, [(tenant, episode_id)])
     return Erased(receipts, trajectories, comments)

@@ -275,6 +275,73 @@ def m006_sources(connection: sa.Connection) -> None:
     made.create_all(connection, checkfirst=False)
 
 
+def m007_facts(connection: sa.Connection) -> None:
+    """Figures of each episode and demonstration, derived from receipts and bills, for looking at many at once."""
+    made = sa.MetaData()
+
+    def columns(kind: type[sa.types.TypeEngine[Any]], *names: str) -> list[sa.Column[Any]]:
+        return [sa.Column(name, kind, nullable=False) for name in names]
+
+    def seq() -> sa.Column[Any]:
+        return sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True)
+
+    sa.Table(
+        "episode_facts",
+        made,
+        seq(),
+        *columns(sa.Text, "tenant", "episode_id", "run_id", "method", "category", "day", "goal", "status"),
+        sa.Column("success", sa.Boolean),
+        sa.Column("score", sa.Double),
+        *columns(sa.Integer, "steps", "student_steps", "teacher_steps"),
+        *columns(sa.Double, "cost"),
+        *columns(sa.Integer, "teacher_calls"),
+        *columns(sa.Double, "teacher_cost", "seconds"),
+        *columns(sa.Text, "began"),
+        sa.UniqueConstraint("tenant", "episode_id"),
+        sa.Index("episode_facts_by_seq", "tenant", "seq"),
+        sa.Index("episode_facts_by_run", "tenant", "run_id", "method", "seq"),
+        sa.Index("episode_facts_by_category", "tenant", "category", "seq"),
+        sa.Index("episode_facts_by_success", "tenant", "success", "seq"),
+        sa.Index("episode_facts_by_status", "status"),
+    )
+    keys = ("tenant", "run_id", "method", "category", "day")
+    counts = ("episodes", "judged", "won", "steps", "student_steps", "teacher_steps", "teacher_calls")
+    sums = ("cost", "teacher_cost", "cost_squared", "steps_squared", "steps_cost", "calls_squared")
+    sa.Table(
+        "episode_totals",
+        made,
+        *columns(sa.Text, *keys),
+        *columns(sa.BigInteger, *counts),
+        *columns(sa.Double, *sums, "teacher_cost_squared", "calls_teacher_cost"),
+        sa.PrimaryKeyConstraint(*keys),
+    )
+    used = ("episodes", "judged", "won", "shown", "followed")
+    sa.Table(
+        "demonstration_facts",
+        made,
+        *columns(sa.Text, "tenant", "trajectory_id"),
+        *columns(sa.Integer, "seq"),
+        *columns(sa.Text, "environment", "category", "goal", "producer"),
+        *columns(sa.Integer, "steps"),
+        *(sa.Column(name, sa.Integer, nullable=False, server_default="0") for name in used),
+        sa.PrimaryKeyConstraint("tenant", "trajectory_id"),
+        sa.Index("demonstration_facts_by_seq", "tenant", "seq"),
+        sa.Index("demonstration_facts_by_use", "tenant", "episodes", "seq"),
+    )
+    sa.Table(
+        "demonstration_uses",
+        made,
+        seq(),
+        *columns(sa.Text, "tenant", "trajectory_id", "episode_id"),
+        *columns(sa.Integer, "shown", "followed"),
+        *columns(sa.Double, "similarity"),
+        sa.Column("success", sa.Boolean),
+        sa.UniqueConstraint("tenant", "episode_id", "trajectory_id"),
+        sa.Index("demonstration_uses_by_trajectory", "tenant", "trajectory_id", "seq"),
+    )
+    made.create_all(connection, checkfirst=False)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_tenants_and_keys,
@@ -282,6 +349,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m004_receipt_chain,
     m005_artifacts,
     m006_sources,
+    m007_facts,
 )
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))

@@ -318,3 +318,87 @@ sources = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),
 )
+
+episode_facts = sa.Table(
+    "episode_facts",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("episode_id", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("category", JsonText, nullable=False),
+    sa.Column("day", sa.Text, nullable=False),
+    sa.Column("goal", JsonText, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("success", sa.Boolean),
+    sa.Column("score", sa.Double),
+    sa.Column("steps", sa.Integer, nullable=False),
+    sa.Column("student_steps", sa.Integer, nullable=False),
+    sa.Column("teacher_steps", sa.Integer, nullable=False),
+    sa.Column("cost", sa.Double, nullable=False),
+    sa.Column("teacher_calls", sa.Integer, nullable=False),
+    sa.Column("teacher_cost", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("began", Moment, nullable=False),
+    sa.UniqueConstraint("tenant", "episode_id"),
+    sa.Index("episode_facts_by_seq", "tenant", "seq"),
+    sa.Index("episode_facts_by_run", "tenant", "run_id", "method", "seq"),
+    sa.Index("episode_facts_by_category", "tenant", "category", "seq"),
+    sa.Index("episode_facts_by_success", "tenant", "success", "seq"),
+    sa.Index("episode_facts_by_status", "status"),
+)
+
+_SUMS = (
+    "episodes", "judged", "won", "steps", "student_steps", "teacher_steps", "teacher_calls",
+)  # fmt: skip
+_MOMENTS = (
+    "cost", "teacher_cost", "cost_squared", "steps_squared", "steps_cost", "calls_squared", "teacher_cost_squared",
+    "calls_teacher_cost",
+)  # fmt: skip
+
+episode_totals = sa.Table(
+    "episode_totals",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("method", sa.Text, primary_key=True),
+    sa.Column("category", JsonText, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in _SUMS),
+    *(sa.Column(name, sa.Double, nullable=False) for name in _MOMENTS),
+)
+
+demonstration_facts = sa.Table(
+    "demonstration_facts",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("trajectory_id", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("category", JsonText, nullable=False),
+    sa.Column("goal", JsonText, nullable=False),
+    sa.Column("producer", JsonText, nullable=False),
+    sa.Column("steps", sa.Integer, nullable=False),
+    *(
+        sa.Column(name, sa.Integer, nullable=False, server_default="0")
+        for name in ("episodes", "judged", "won", "shown", "followed")
+    ),
+    sa.Index("demonstration_facts_by_seq", "tenant", "seq"),
+    sa.Index("demonstration_facts_by_use", "tenant", "episodes", "seq"),
+)
+
+demonstration_uses = sa.Table(
+    "demonstration_uses",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("trajectory_id", sa.Text, nullable=False),
+    sa.Column("episode_id", sa.Text, nullable=False),
+    sa.Column("shown", sa.Integer, nullable=False),
+    sa.Column("followed", sa.Integer, nullable=False),
+    sa.Column("similarity", sa.Double, nullable=False),
+    sa.Column("success", sa.Boolean),
+    sa.UniqueConstraint("tenant", "episode_id", "trajectory_id"),
+    sa.Index("demonstration_uses_by_trajectory", "tenant", "trajectory_id", "seq"),
+)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
+from icd_memory.lookalikes import Lookalikes, triples
 from icd_memory.redaction import placeholders_in
 from icd_memory.strategy_admission import folded
 from icd_memory.strategy_patterns import CONCERNS
@@ -18,10 +19,7 @@ from icd_memory.trajectory import Trajectory
 
 MOST_ALIKE = 3
 """Trajectories of one stranger that may be near-duplicates of each other."""
-_ALIKE = 0.6
-"""Share of common word triples from which two are near-duplicates."""
 
-_AIMED = tuple(pattern for concern, pattern in CONCERNS if concern == "instructions")
 _FRAME = re.compile(r"</?\s*examples?\s*>|<\|[^|\n]{1,40}\|>|\[/?inst\]|<</?sys>>")
 _FOREVER = r"(?:whenever|every time|each time|any ?time|in (?:the )?future|from now on|from here on|next time|always|all)"
 _REDIRECTED = re.compile(
@@ -37,6 +35,44 @@ _STANDING = re.compile(
     r"(?:all|any|every|future|later|the (?:agent|"
     r"assistant|model))\b"
 )
+AIMED = (
+    *(pattern for concern, pattern in CONCERNS if concern == "instructions"), _FRAME, _REDIRECTED, _STANDING
+)  # fmt: skip
+"""Over text in lower case, without accents and hidden characters."""
+_RULES = (
+    "instruction", "prompt", "directi", "guidelines", "guardrails", "rules", "constraints", "system message",
+    "safety policies", "safety measures",
+)  # fmt: skip
+_CUES: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (_RULES, (
+        "ignore", "disregard", "forget", "overrid", "bypass", "overrule", "circumvent", "discard", "neglect", "violate",
+        "supersede", "set aside", "throw away", "pay no attention to", "follow", "obey", "heed", "adhere to", "comply with",
+        "respect", "bound by", "no longer", "do not", "don't", "does not", "doesn't", "new ",
+    )),
+    (("ignore", "disregard", "forget", "discard"), ("above", "before", "previous", "prior", "earlier", "told", "so far", "said")),
+    (("precedence over", "priority over"),),
+    ((
+        "you are now", "you are no longer", "you are free ", "you are actually", "from now on", "pretend ", " mode",
+        "jailbreak", "act as ",
+    ),),
+    (("<", "[inst", "[/inst"),),
+    (
+        ("saved", "stored", "moved", "redirected", "replaced", "renamed", "kept", "merged", "mapped"),
+        ("refer", "query", "look", "use", "retrieve", "answer", "instead", "rather than"),
+        ("data", "record", "information", "knowledge", "entr", "account", "item", "request", "quer", "file"),
+    ),
+    (tuple(
+        f"{who} {has}" for who in ("you", "agent", "assistant", "model", "one")
+        for has in ("must", "should", "have to", "need to", "are to", "will")
+    ),),
+    (("this rule ", "this policy ", "this instruction ", "this note "),),
+)  # fmt: skip
+"""For each pattern of `AIMED` there is an element all of whose parts have a member in every text that it matches
+(a test draws such texts)."""
+_APART = "\n\0\n"
+"""Between texts: `folded` leaves no NUL in them, and no pattern matches across it."""
+_MAY_ADDRESS = re.compile(r"[@<]|://|www\.|\d{5}|\d\.\d")
+"""What stands in every address, long number or placeholder."""
 _ADDRESS = re.compile(
     r"(?:https?|ftp|wss?)://([\w.-]+)|(?<![\w.+-])([\w.+-]+@[\w-]+(?:\.[\w-]+)+)|\bwww\.([\w.-]+\w)"
     r"|(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])|(?<![\w.])(\d{5,})(?![\w.])"
@@ -45,11 +81,21 @@ _ADDRESS = re.compile(
 
 def aimed_at_the_model(trajectory: Trajectory) -> str | None:
     """Return words that instruct the model rather than tell what happened, or that would end the frame of examples."""
-    for text in _texts(trajectory):
-        for pattern in (*_AIMED, _FRAME, _REDIRECTED, _STANDING):
-            if match := pattern.search(_plain(text)):
-                return match.group().strip()[:80]
+    plain = [_plain(text) for text in texts_of(trajectory)]
+    # Most trajectories hold not one of the cues, which costs far less to find out than to search text by text.
+    if not may_be_aimed(_APART.join(plain)):
+        return None
+    for text in plain:
+        if may_be_aimed(text):
+            for pattern in AIMED:
+                if match := pattern.search(text):
+                    return match.group().strip()[:80]
     return None
+
+
+def may_be_aimed(plain: str) -> bool:
+    """Say whether a text, as `folded` gives it, holds the cues of any pattern of `AIMED`; without, none can match."""
+    return any(all(any(cue in plain for cue in cues) for cues in needed) for needed in _CUES)
 
 
 def ungrounded(trajectory: Trajectory) -> str | None:
@@ -57,10 +103,11 @@ def ungrounded(trajectory: Trajectory) -> str | None:
     seen = [trajectory.goal]
     for step in trajectory.steps:
         seen += [step.observation, step.view]
-        wanted = {next(filter(None, match.groups())) for match in _ADDRESS.finditer(step.action)}
-        for name in sorted(wanted | placeholders_in(step.action)):
-            if not any(name in text for text in seen):
-                return name
+        if _MAY_ADDRESS.search(step.action):
+            wanted = {next(filter(None, match.groups())) for match in _ADDRESS.finditer(step.action)}
+            for name in sorted(wanted | placeholders_in(step.action)):
+                if not any(name in text for text in seen):
+                    return name
     return None
 
 
@@ -71,12 +118,10 @@ def outside(trajectory: Trajectory, possible: Callable[[str], bool]) -> str | No
 
 def alike(trajectory: Trajectory, others: Iterable[Trajectory]) -> int:
     """Return how many of the others are near-duplicates: what differs is a few words or numbers."""
-    mine = _triples(trajectory)
-    found = 0
+    known = Lookalikes()
     for other in others:
-        theirs = _triples(other)
-        found += len(mine & theirs) >= _ALIKE * len(mine | theirs)
-    return found
+        known.add(triples(texts_of(other)))
+    return known.count(triples(texts_of(trajectory)))
 
 
 def verbs(trajectories: Iterable[Trajectory]) -> frozenset[str]:
@@ -97,7 +142,8 @@ def _verb(action: str) -> str:
     return action.lower().split(" ", 1)[0]
 
 
-def _texts(trajectory: Trajectory) -> Iterable[str]:
+def texts_of(trajectory: Trajectory) -> Iterable[str]:
+    """Yield all that a prompt would show of a trajectory."""
     yield from (trajectory.goal, trajectory.plan, trajectory.category)
     for step in trajectory.steps:
         yield from (step.observation, step.view, step.reasoning, step.action)
@@ -107,7 +153,3 @@ def _texts(trajectory: Trajectory) -> Iterable[str]:
 def _plain(text: str) -> str:
     return folded(text)
 
-
-def _triples(trajectory: Trajectory) -> frozenset[tuple[str, ...]]:
-    words = re.findall(r"[^\W\d]+", " ".join(_texts(trajectory)).lower())
-    return frozenset(zip(words, words[1:], words[2:], strict=False))

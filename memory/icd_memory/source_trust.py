@@ -63,17 +63,18 @@ class SourceTrust:
             )
             with self._db.read() as connection:
                 rows = connection.execute(page).all()
-            found += [row.id for row in rows if wanted & _shown(row.body.get("excerpts") or ())]
+            found += [row.id for row in rows if wanted & _shown(row.body)]
             if len(rows) < _PAGE:
                 break
             last = rows[-1].seq
         return found
 
 
-def _shown(excerpts: Collection[object]) -> set[str]:
+def _shown(body: object) -> set[str]:
     """Return the trajectories of a receipt's excerpts: as lists in chat receipts, as objects in others."""
+    excerpts = body.get("excerpts") if isinstance(body, dict) else None
     found = set()
-    for use in excerpts:
+    for use in excerpts if isinstance(excerpts, list) else ():
         if isinstance(use, dict):
             found.add(str(use.get("trajectory_id")))
         elif isinstance(use, list) and use:

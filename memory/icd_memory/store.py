@@ -25,6 +25,8 @@ from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
 from icd_memory.database import Database
 from icd_memory.errors import StoreCorruptError, TrajectoryNotFoundError
+from icd_memory.fact_sources import FactSources
+from icd_memory.facts import FactTables
 from icd_memory.links import DIGESTED
 from icd_memory.migrations import MIGRATIONS
 from icd_memory.records import Inserter, Records, upsert
@@ -113,6 +115,8 @@ class Store:
         self.accounts = Accounts(database)
         self.artifacts = Artifacts(database)
         self.chain = ReceiptChain(database)
+        self.facts = FactTables(database)
+        self.fact_sources = FactSources(database)
         self.strategies = StrategyTables(database)
         self.trust = SourceTrust(database)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from icd_memory.strategy import StrategyText
@@ -19,6 +19,7 @@ from icd_memory.strategy_patterns import BLOB, CALLS, CONCERNS, Concern
 MOST_SCENARIO, MOST_GUIDANCE = 600, 2_400
 """Characters. What is longer would not be embedded as a whole, and crowds out the task."""
 
+_SPACES = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 _TOLD: dict[Concern, str] = {
     "format": "changes the form of answers",
     "tools": "calls a tool that is not known",
@@ -89,10 +90,18 @@ def _is_hidden(char: str) -> bool:
 
 def folded(text: str) -> str:
     """Return a text as it reads: without hidden characters, accents, case, and runs of spaces."""
-    seen = "".join(char for char in text if not _is_hidden(char))
-    decomposed = unicodedata.normalize("NFKD", seen.replace("\u2019", "'"))
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return re.sub(r"[^\S\n]+", " ", bare.lower().replace("\r", "\n"))
+    if not text.isprintable():
+        text = _without(text, _is_hidden)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
+        text = _without(text, unicodedata.combining)
+    return _SPACES.sub(" ", text.lower().replace("\r", "\n"))
+
+
+def _without(text: str, unwanted: Callable[[str], object]) -> str:
+    """Return a text without the characters of which this holds."""
+    found = {ord(char): None for char in set(text) if unwanted(char)}
+    return text.translate(found) if found else text
 
 
 def _shortened(text: str) -> str:
