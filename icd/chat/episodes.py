@@ -9,7 +9,7 @@ at once should name its episodes.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,8 +18,10 @@ from icd.chat.situation import Situation, head_of
 from icd_memory.rows import DecisionRow
 from icd_memory.store import Store
 
-_KEPT = 50_000
-"""Threads kept in memory."""
+_KEPT = 10_000
+"""Places of conversations kept in memory."""
+_ALIKE = 1_000
+"""Of conversations that are alike word by word."""
 
 
 class Place(NamedTuple):
@@ -35,7 +37,9 @@ class Episodes:
     def __init__(self, store: Store | None, new_id: Callable[[], str]) -> None:
         self._store = store
         self._new_id = new_id
-        self._threads: OrderedDict[tuple[str, str], deque[Place]] = OrderedDict()
+        # Lists, since nearly all have one place: an empty deque takes more than all the rest.
+        self._threads: OrderedDict[tuple[str, str], list[Place]] = OrderedDict()
+        self._kept = 0
 
     def place(self, call: ChatCall, situation: Situation) -> Place:
         """Return the episode of a call, and which of its steps it is."""
@@ -52,11 +56,20 @@ class Episodes:
 
     def note(self, tenant: str, thread: str, place: Place) -> None:
         """Remember that a conversation has come to here: the call that goes on with `thread` is the next step."""
-        places = self._threads.setdefault((tenant, thread), deque(maxlen=1_000))
+        places = self._threads.setdefault((tenant, thread), [])
         places.append(place)
+        self._kept += 1
+        if len(places) > _ALIKE:
+            self._kept -= 1
+            del places[0]
         self._threads.move_to_end((tenant, thread))
-        while len(self._threads) > _KEPT:
-            self._threads.popitem(last=False)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the conversations that were not gone on with for longest; the store still knows where they stand."""
+        while self._kept > _KEPT or len(self._threads) > _KEPT:
+            _, places = self._threads.popitem(last=False)
+            self._kept -= len(places)
 
     def _find(self, tenant: str, thread: str, episode_id: str) -> Place | None:
         places = self._threads.get((tenant, thread))
@@ -64,12 +77,15 @@ class Episodes:
             if self._store is None:
                 return None
             stored = self._store.decisions_in_thread(tenant, thread)
-            places = self._threads[tenant, thread] = deque(Place(*found) for found in stored)
+            places = self._threads[tenant, thread] = [Place(*found) for found in stored[-_ALIKE:]]
+            self._kept += len(places)
+            self._forget()
         if episode_id:
             return next((place for place in places if place.episode_id == episode_id), None)
         # Equal conversations take turns; the last one stays, since a client may repeat its call.
         if len(places) > 1:
-            return places.popleft()
+            self._kept -= 1
+            return places.pop(0)
         return places[0] if places else None
 
 

@@ -144,6 +144,8 @@ async def _run(settings: Settings, store: Store, listening: socket.socket, *, lo
         for model in (runtime.student, runtime.teacher):
             if model is not None and isinstance(model.backend, OpenAICompatibleBackend):
                 service.metrics.watch(model.backend.model, model.backend.circuit)
+        if (budgets := runtime.budgets) is not None:
+            service.metrics.watch_budgets(lambda: sum(budget.reserved for budget in budgets.all()))
         host, port = listening.getsockname()[:2]
         shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         key = "anything: no key is needed" if await service.is_open() else "your key (`icd keys create`)"

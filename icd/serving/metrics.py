@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -34,6 +36,13 @@ class Metrics:
         self._circuits = Gauge(
             "icd_circuit_open", "1: the model's endpoint keeps failing and is left alone.", ("model",), **add
         )
+        tasks = Gauge("icd_tasks", "Tasks of the event loop.", **add)
+        tasks.set_function(lambda: float(len(asyncio.all_tasks())))
+        self._reserved = Gauge(
+            "icd_reserved_dollars",
+            "Set aside for calls under way, summed over budgets, in US dollars.",
+            **add,
+        )
         # Looking a child up by its labels costs more than counting.
         self._request = cache(lambda route, status: requests.labels(route, str(status)))
         self._decision = cache(decisions.labels)
@@ -59,6 +68,10 @@ class Metrics:
         """Tell from now on whether a model's endpoint is left alone."""
         self._circuits.labels(model).set_function(lambda: float(circuit.state != "closed"))
 
+    def watch_budgets(self, reserved: Callable[[], float]) -> None:
+        """Tell from now on how many US dollars are set aside."""
+        self._reserved.set_function(reserved)
+
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all of it in Prometheus' text format; to be called by a task."""
         return generate_latest(self._registry)

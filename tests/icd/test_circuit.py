@@ -271,7 +271,7 @@ async def test_wrong_json_is_a_typed_error(body: bytes) -> None:
             await model.complete(REQUEST)
 
 
-def test_an_open_circuit_shows_in_the_metrics() -> None:
+async def test_an_open_circuit_shows_in_the_metrics() -> None:
     metrics, circuit = Metrics(), Circuit(1)
     metrics.watch("large", circuit)
     assert b'icd_circuit_open{model="large"} 0.0' in metrics.text()
