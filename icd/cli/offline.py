@@ -36,8 +36,14 @@ def dataset(
         list[str] | None, typer.Option("--env", help="Only this environment's episodes; can be repeated.")
     ] = None,
     k: Annotated[
-        int, typer.Option("--k", min=0, help="Excerpts in the prompts, as the trained student will be shown.")
-    ] = 0,
+        list[int] | None,
+        typer.Option(
+            "--k",
+            min=0,
+            help="Excerpts in the prompts, as the trained student will be shown; 0 if not given. Repeated: each step "
+            "once with each number.",
+        ),
+    ] = None,
     history: Annotated[
         int | None, typer.Option(min=0, help="Latest steps that the prompts show; else as configured.")
     ] = None,
@@ -66,11 +72,12 @@ def dataset(
     from icd.cli.settings import model_arguments, resolve
     from icd.offline.making import make_folder
 
+    excerpts = tuple(dict.fromkeys(k or [0]))
     settings = resolve(
-        config, retrieval__k=k, student=model_arguments(student, student_model), student__history=history,
+        config, retrieval__k=max(excerpts), student=model_arguments(student, student_model), student__history=history,
         memory__store=store, memory__embedder=embedder,
     )  # fmt: skip
-    wishes = _wishes(env, tenant, include_unpublishable, balance, validation, formats)
+    wishes = _wishes(env, tenant, include_unpublishable, balance, validation, formats, excerpts)
     card = make_folder(settings, out, wishes)
     if json:
         write_json(plain(card.model_dump(mode="json")))
@@ -85,6 +92,7 @@ def _wishes(
     balance: str,
     validation: float,
     formats: str,
+    excerpts: tuple[int, ...],
 ) -> Wishes:
     from typing import get_args
 
@@ -106,6 +114,7 @@ def _wishes(
         by,
         validation,
         tuple(kind for kind in FORMATS if kind in wanted),
+        excerpts=excerpts,
     )
 
 

@@ -46,6 +46,8 @@ class Wishes:
     """Besides its own."""
     chat_tokens: int = 4096
     """Kept free for an answer of a chat call, as the server does."""
+    excerpts: tuple[int, ...] = ()
+    """Numbers of excerpts: each step once with each; empty: as the settings say."""
 
 
 @dataclass
@@ -74,24 +76,24 @@ def part_of(group: str, validation: float) -> Part:
     return "validation" if uniform(group) < validation else "train"
 
 
-def make_dataset(store: Store, wishes: Wishes, composer: Composer) -> DataSet:
-    """Read a store's episodes and make their rows.
+def make_dataset(store: Store, wishes: Wishes, *composers: Composer) -> DataSet:
+    """Read a store's episodes and make their rows, those of a step once by each composer.
 
     Raises:
         ConfigurationError: nothing may be learned from, or the prompts cannot be composed from traces.
     """
     episodes_out, steps_out = Counter[str](), Counter[str]()
     found = list(traces(store, wishes.selection, episodes_out))
-    conversations = Conversations(store, composer, wishes.chat_tokens)
     won: list[Example] = []
     lost: list[Example] = []
     judged: list[Pair] = []
-    for trace in found:
-        made = (
-            conversations.examples(trace, steps_out) if trace.chat else examples(trace, composer, steps_out)
-        )
-        (won if trace.won else lost).extend(made)
-        judged += conversations.pairs(trace, steps_out) if trace.chat else pairs(trace, composer, steps_out)
+    for composer in composers:
+        conversations = Conversations(store, composer, wishes.chat_tokens)
+        for trace in found:
+            chat = trace.chat
+            made = conversations.examples(trace, steps_out) if chat else examples(trace, composer, steps_out)
+            (won if trace.won else lost).extend(made)
+            judged += conversations.pairs(trace, steps_out) if chat else pairs(trace, composer, steps_out)
     if not won:
         why = ", ".join(f"{number} {reason}" for reason, number in episodes_out.items()) or "there are none"
         raise ConfigurationError(
@@ -106,7 +108,9 @@ def make_dataset(store: Store, wishes: Wishes, composer: Composer) -> DataSet:
     return dataset
 
 
-def write_dataset(dataset: DataSet, folder: Path, wishes: Wishes, composer: Composer, now: datetime) -> Card:
+def write_dataset(
+    dataset: DataSet, folder: Path, wishes: Wishes, composers: Sequence[Composer], now: datetime
+) -> Card:
     """Write a data set's folder and return its card.
 
     Raises:
@@ -128,7 +132,7 @@ def write_dataset(dataset: DataSet, folder: Path, wishes: Wishes, composer: Comp
             others = (write_format(rows, kind, path) for kind in wishes.formats if rows)
             for file in (path, *(other for other in others if other is not None)):
                 written[file.name] = _facts(file, len(rows))
-    card = _card(dataset, wishes, composer, mix, written, now)
+    card = _card(dataset, wishes, composers, mix, written, now)
     write_whole(markdown(card), folder / "card.md")
     write_whole(card.model_dump_json(indent=2) + "\n", folder / CARD)
     return card
@@ -185,7 +189,7 @@ def _facts(path: Path, rows: int) -> FileFacts:
 def _card(
     dataset: DataSet,
     wishes: Wishes,
-    composer: Composer,
+    composers: Sequence[Composer],
     mix: Mix,
     written: Mapping[str, FileFacts],
     now: datetime,
@@ -206,7 +210,7 @@ def _card(
         steps_left_out=dict(sorted(dataset.steps_left_out.items())),
         duplicates=dataset.duplicates,
         mix=mix,
-        prompt=_prompt_facts(composer),
+        prompt=_prompt_facts(composers),
         validation=wishes.validation,
         restrictions=tuple(sorted({restriction_of(one) for one in learned} - {""})),
         files=dict(written),
@@ -241,13 +245,14 @@ def _sources(rows: Sequence[Example | Pair]) -> dict[str, SourceFacts]:
     }
 
 
-def _prompt_facts(composer: Composer) -> dict[str, Any]:
-    settings = composer.settings
+def _prompt_facts(composers: Sequence[Composer]) -> dict[str, Any]:
+    settings = composers[0].settings
     shown = asdict(replace(settings.student_prompt))
+    ks = tuple(composer.settings.k if composer.retriever is not None else 0 for composer in composers)
     return {
-        "k": settings.k if composer.retriever is not None else 0,
+        "k": ks[0] if len(ks) == 1 else ks,
         **shown,
-        "context_tokens": composer.window.backend.capabilities.context_tokens,
+        "context_tokens": composers[0].window.backend.capabilities.context_tokens,
         "max_tokens": settings.max_tokens,
         "max_code_tokens": settings.max_code_tokens,
     }

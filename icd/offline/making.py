@@ -43,14 +43,15 @@ def make_folder(
     with ExitStack() as opened:
         store = opened.enter_context(Store.open(place))
         runtime = assembly.runtime_settings(settings)
-        retriever = None
-        if runtime.k:
+        retriever, ks = None, wishes.excerpts or (runtime.k,)
+        if any(ks):
             splits = {split for name in SUITES for split in kept_out(name)}
             memory = opened.enter_context(assembly.open_memory(settings, store, test_splits=splits))
             retriever = memory.retriever
-        composer = Composer(runtime, settings.student.effective_context, retriever)
+        context = settings.student.effective_context
+        composers = [Composer(replace(runtime, k=k), context, retriever) for k in ks]
         wishes = replace(wishes, chat_tokens=settings.serve.max_tokens)
-        made = make_dataset(store, wishes, composer)
-        card = write_dataset(made, folder, wishes, composer, now or datetime.now(UTC))
+        made = make_dataset(store, wishes, *composers)
+        card = write_dataset(made, folder, wishes, composers, now or datetime.now(UTC))
         register_dataset(store, card, made, kept(card.id) if kept else folder)
         return card

@@ -84,6 +84,14 @@ def test_prompts_are_those_that_the_student_was_sent(tmp_path: Path, method: str
     place.close()
 
 
+def test_steps_are_asked_with_each_number_of_excerpts(place: Workplace) -> None:
+    wishes, without, shown = Wishes(validation=0.0), composer(place, 0), composer(place, 2)
+    mixed = make_dataset(place.store, wishes, without, shown)
+    apart = [make_dataset(place.store, wishes, one) for one in (without, shown)]
+    assert {row.id for row in mixed.rows} == {row.id for made in apart for row in made.rows}
+    assert {bool(row.excerpts) for row in mixed.examples["train"]} == {False, True}
+
+
 def test_answers_are_read_back_as_what_was_done(place: Workplace, made: DataSet) -> None:
     found = Counter(row.kind for part in made.examples.values() for row in part)
     assert found["demonstration"]
@@ -161,9 +169,9 @@ def test_the_same_store_makes_the_same_files_and_rows_come_back(
     tmp_path: Path, place: Workplace, made: DataSet
 ) -> None:
     wishes, asks = Wishes(formats=("openai", "sharegpt")), composer(place, 0)
-    first = write_dataset(made, tmp_path / "one", wishes, asks, NOW)
+    first = write_dataset(made, tmp_path / "one", wishes, [asks], NOW)
     again = make_dataset(place.store, Wishes(), asks)
-    second = write_dataset(again, tmp_path / "two", wishes, asks, NOW)
+    second = write_dataset(again, tmp_path / "two", wishes, [asks], NOW)
     assert first == second == read_card(tmp_path / "one")
     rows = list(rows_of(Example, file_of(tmp_path / "one", EXAMPLES, "train")))
     assert {row.id for row in rows} <= {row.id for row in made.examples["train"]}
@@ -182,7 +190,7 @@ def test_the_same_store_makes_the_same_files_and_rows_come_back(
 
 def test_a_parquet_file_holds_the_same_rows(tmp_path: Path, place: Workplace, made: DataSet) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    write_dataset(made, tmp_path, Wishes(formats=("parquet",), balance="none"), composer(place, 0), NOW)
+    write_dataset(made, tmp_path, Wishes(formats=("parquet",), balance="none"), [composer(place, 0)], NOW)
     table = parquet.read_table(tmp_path / "examples.train.parquet").to_pylist()
     rows = list(rows_of(Example, file_of(tmp_path, EXAMPLES, "train")))
     assert [row["id"] for row in table] == [row.id for row in rows]
@@ -192,7 +200,7 @@ def test_a_parquet_file_holds_the_same_rows(tmp_path: Path, place: Workplace, ma
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, place: Workplace, made: DataSet) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match="no data set"):
-        write_dataset(made, tmp_path, Wishes(), composer(place, 0), NOW)
+        write_dataset(made, tmp_path, Wishes(), [composer(place, 0)], NOW)
 
 
 def trajectory(
@@ -267,7 +275,7 @@ def test_balancing_favours_where_the_student_falls_behind(
 
 def test_a_recalled_source_lists_what_contains_it(tmp_path: Path, place: Workplace, made: DataSet) -> None:
     folder = tmp_path / "data"
-    card = write_dataset(made, folder, Wishes(), composer(place, 0), NOW)
+    card = write_dataset(made, folder, Wishes(), [composer(place, 0)], NOW)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "model.gguf").write_bytes(b"weights")
     with Store.open(":memory:") as store:
