@@ -10,7 +10,9 @@ with Runtime.from_config() as runtime, runtime.episode("Put a clean mug on the d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from icd.decision import ChosenStrategies, Decision, DecisionContext
@@ -18,6 +20,7 @@ from icd.errors import ConfigurationError
 from icd.receipts import LIVE, new_id
 from icd.strategy_use import note_episode
 from icd.sync import run_sync
+from icd.telemetry import operations, spans
 from icd_memory.admission import Admission, admit
 from icd_memory.store import Store
 from icd_memory.trajectory import Outcome, Provenance, Step, Trajectory
@@ -63,6 +66,7 @@ class AgentEpisode:
         self._strategies: ChosenStrategies | None = None
         self._outcome: Outcome | None = None
         self._recorded = False
+        self._watched = ExitStack()
 
     async def decide(
         self, observation: str, *, admissible: Sequence[str] | None = None, view: str = ""
@@ -133,17 +137,30 @@ class AgentEpisode:
         return admission
 
     def __enter__(self) -> Self:
+        span = self._watched.enter_context(
+            spans.ambient().start(
+                operations.agent, self.id, model=f"icd/{self._runtime.settings.policy}", tenant=self.tenant,
+                category=self.category,
+            )
+        )  # fmt: skip
+        self._watched.enter_context(span.current())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._runtime.store is not None:
-            self.record()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as ending:
+            ending.push(self._watched)
+            if self._runtime.store is not None:
+                self.record()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self.__exit__()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
 
     def _note_strategies(self, store: Store) -> None:
         library = self._runtime.library

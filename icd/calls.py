@@ -21,6 +21,7 @@ from icd.backends.base import (
 from icd.decision import CallRole, Charge
 from icd.errors import BackendError
 from icd.ledger import Budget, Price, cost, largest_usage, prompt_tokens
+from icd.telemetry import content, operations, spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,21 @@ class PricedModel:
 class Bill:
     """Asks models and keeps the charges of one decision: what was paid is known even when no decision comes of it."""
 
-    def __init__(self, payers: Sequence[Budget] = (), *, counterfactual: bool = False) -> None:
+    def __init__(
+        self, payers: Sequence[Budget] = (), *, counterfactual: bool = False, span: spans.Span | None = None
+    ) -> None:
         """Start an empty bill; `payers` are budgets that pay besides the models' own; `counterfactual` marks its charges
-        as no part of what the decision cost."""
+        as no part of what the decision cost; `span`: the operation whose calls these are, if not the current one."""
         self.charges: list[Charge] = []
         self.waited = 0.0
         """Seconds spent waiting for models."""
         self._payers = tuple(payers)
         self._counterfactual = counterfactual
+        self._span = span
 
     def beside(self) -> Bill:
         """Return a bill whose charges are kept here too, marked as counterfactual; the budgets pay them all the same."""
-        other = Bill(self._payers, counterfactual=True)
+        other = Bill(self._payers, counterfactual=True, span=self._span)
         other.charges = self.charges
         return other
 
@@ -85,9 +89,11 @@ class Bill:
             BudgetError: the call could overspend a budget; it was not made.
             BackendError: the model could not answer; only what it says was used nevertheless is paid.
         """
-        with self._paying(model, request, role) as pay:
-            response = await model.backend.complete(request)
+        with self._paying(model, request, role) as pay, self._watched(model, request, role) as span:
+            with span.current():
+                response = await model.backend.complete(request)
             pay(response.usage)
+            self._tell(span, response)
         return response
 
     async def stream(
@@ -105,19 +111,40 @@ class Bill:
             yield response
             return
         shown = 0
-        with self._paying(model, request, role) as pay:
+        with (
+            self._paying(model, request, role) as pay,
+            self._watched(model, request, role, stream=True) as span,
+        ):
+            started = time.perf_counter()
             async with aclosing(backend.stream(request)) as items:
                 try:
-                    async for item in items:
-                        if isinstance(item, Delta):
-                            shown += backend.count_tokens(item.text)
-                        else:
-                            pay(item.usage)
+                    item = await _next(items, span)
+                    span.tell(operations.first_piece, time.perf_counter() - started)
+                    while isinstance(item, Delta):
+                        shown += backend.count_tokens(item.text)
                         yield item
+                        item = await _next(items, span)
+                    pay(item.usage)
+                    self._tell(span, item)
+                    yield item
                 except (GeneratorExit, asyncio.CancelledError):
                     if shown:
                         pay(Usage(prompt_tokens(request, backend), 0, shown, estimated=True))
                     raise
+
+    def _watched(
+        self, model: PricedModel, request: ChatRequest, role: CallRole, *, stream: bool = False
+    ) -> spans.Span:
+        """Begin a call for who watches."""
+        within = spans.ambient() if self._span is None else self._span
+        span = within.start(operations.chat, model.backend, request, role, stream=stream)
+        span.content(content.prompt, request)
+        return span
+
+    def _tell(self, span: spans.Span, response: ChatResponse) -> None:
+        """Say how a call ended."""
+        span.tell(operations.paid, response, self.charges[-1])
+        span.content(content.answer, response)
 
     @contextmanager
     def _paying(
@@ -150,6 +177,12 @@ class Bill:
                 raise
             finally:
                 self.waited += time.perf_counter() - started
+
+
+async def _next(items: AsyncGenerator[Delta | ChatResponse, None], span: spans.Span) -> Delta | ChatResponse:
+    """Read on within the operation, which must not be the current one while a generator yields."""
+    with span.current():
+        return await anext(items)
 
 
 def pieces(completions: Sequence[Completion]) -> Iterator[Delta]:

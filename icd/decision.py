@@ -153,6 +153,11 @@ class Decision:
     facts: Facts = field(default=Facts())
 
     @property
+    def escalated(self) -> bool:
+        """Whether the teacher took the step in the student's place."""
+        return self.acted_by == "teacher" and self.reason != "policy"
+
+    @property
     def cost(self) -> float:
         """US dollars over all calls of the decision, without what was asked for the record only."""
         return sum(charge.cost for charge in self.charges if not charge.counterfactual)

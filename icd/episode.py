@@ -17,6 +17,7 @@ from icd.backends.expert import ExpertBackend
 from icd.calls import PricedModel
 from icd.decision import Charge, DecisionContext
 from icd.runtime import PLAN_STEP, Runtime
+from icd.telemetry import content, operations, spans
 from icd_envs.base import Environment, StepResult, Task
 from icd_memory.retrieval import Excerpt
 from icd_memory.trajectory import Actor, Step
@@ -118,7 +119,7 @@ async def play(
             meter.add(decision.charges, decision.seconds)
             move = _Move(decision.action, decision.reasoning, decision.acted_by)
         observation, view = result.observation, result.view
-        result = await stepper.do(world.step, move.action)
+        result = await stepper.act(world, task, move.action)
         steps.append(Step(observation, move.action, move.reasoning, view, move.actor, result.reward))
         if on_step:
             on_step(Progress(task, len(steps), move.actor, move.action))
@@ -166,6 +167,13 @@ class _Stepper:
             return await _in_thread(call, *args, **kwargs) if self._in_thread else call(*args, **kwargs)
         finally:
             self.seconds += time.perf_counter() - started
+
+    async def act(self, world: Environment, task: Task, action: str) -> StepResult:
+        """Do an action, as the tool that the environment is."""
+        with spans.ambient().start(operations.tool, task.environment) as span:
+            result = await self.do(world.step, action)
+            span.content(content.tool, action, result.observation)
+        return result
 
 
 async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

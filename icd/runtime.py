@@ -31,6 +31,7 @@ from icd.sampling import draw
 from icd.strategy_use import NO_STRATEGIES, choose, receipt_of
 from icd.strategy_use import query_of as strategy_query
 from icd.sync import run_sync
+from icd.telemetry import content, operations, spans
 from icd_memory.retrieval import Excerpt, Retriever
 from icd_memory.rows import DecisionRow, LedgerRow
 from icd_memory.store import Store
@@ -205,9 +206,11 @@ class Runtime:
             BudgetError: the step cannot be paid.
         """
         bill = Bill()
-        with self._paid_if_it_fails(bill, context.episode_id):
-            decision = await self._decide(context, excerpts, bill)
-        self._record(context, decision)
+        with spans.ambient().start(operations.step, context.episode_id, context.step) as span, span.current():
+            with self._paid_if_it_fails(bill, context.episode_id):
+                decision = await self._decide(context, excerpts, bill)
+            span.tell(operations.decided, decision)
+            self._record(context, decision)
         return decision
 
     def decide_sync(self, context: DecisionContext) -> Decision:
@@ -266,8 +269,14 @@ class Runtime:
 
     def excerpts(self, context: DecisionContext) -> list[Excerpt]:
         """Retrieve the excerpts that fit this step, best first."""
-        retriever = self._demonstrations
-        return retriever.for_step(query_of(context), max(1, self.settings.k)) if retriever else []
+        retriever, count = self._demonstrations, max(1, self.settings.k)
+        if retriever is None:
+            return []
+        with spans.ambient().start(operations.retrieval, count, retriever.memory.embedder.id) as span:
+            found = retriever.for_step(query_of(context), count)
+            span.tell(operations.found, found)
+            span.content(content.search, context.goal, context.observation, found)
+        return found
 
     def strategies(self, context: DecisionContext) -> ChosenStrategies:
         """Choose the strategies for this situation; none where the student is not asked."""

@@ -31,6 +31,7 @@ HEAVY = {
     "sentence_transformers",
     "textworld",
     "genai_prices",
+    "opentelemetry",
     "trl",
     "peft",
     "datasets",
@@ -107,6 +108,7 @@ def test_no_cycles_on_loading() -> None:
 
 PARTS = {
     "icd.serving": "the server",
+    "icd.console": "the server",
     "icd.integrations.langchain": "LangChain",
     "icd.backends.langchain": "LangChain",
     "icd.backends.openai": "endpoints",

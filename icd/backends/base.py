@@ -174,6 +174,25 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Location:
+    """Who answers, and where, for traces."""
+
+    provider: str
+    """As OpenTelemetry's conventions name it, where they do."""
+    host: str = ""
+    """Empty: not known, or none."""
+    port: int = 0
+    in_process: bool = False
+
+
+@runtime_checkable
+class LocatedBackend(Backend, Protocol):
+    """A backend that knows who answers; of others it is taken that this process does."""
+
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallDelta:
     """A piece of a tool call as it is written."""
 

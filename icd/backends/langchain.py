@@ -22,6 +22,7 @@ from icd.backends.base import (
     ChatResponse,
     Completion,
     Delta,
+    Location,
     ToolCall,
     ToolCallDelta,
     Usage,
@@ -75,6 +76,7 @@ class LangChainBackend:
         profile: Any = chat_model.profile or {}
         self.chat_model = chat_model
         self.model = model or model_name(chat_model)
+        self.location = Location(chat_model._get_ls_params().get("ls_provider") or "langchain")
         self.capabilities = Capabilities(
             context_tokens=context_tokens or profile.get("max_input_tokens") or _CONTEXT,
             tools=type(chat_model).bind_tools is not BaseChatModel.bind_tools,

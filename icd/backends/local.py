@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Delta, Usage
+from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Delta, Location, Usage
 from icd.backends.local_stream import LocalAnswer, sample_of
 from icd.backends.local_tools import answer_grammar, turns
 from icd.backends.openai_wire import passed_on
@@ -60,6 +60,7 @@ class LocalBackend:
         path: str | Path,
         *,
         model: str | None = None,
+        adapter: str | Path | None = None,
         style: Style = "plain",
         context: int = 4096,
         slots: int = 4,
@@ -70,13 +71,14 @@ class LocalBackend:
         Args:
             path: The GGUF file.
             model: Its name in prices and receipts; the file's stem if not given.
+            adapter: A LoRA adapter for it, in a GGUF file of its own.
             style: How the messages of a request with a cue become a prompt.
             context: Tokens of each slot.
             slots: Samples computed at once.
             threads: CPU threads; all usable cores if not given.
 
         Raises:
-            ModelFilesError: there is no such file.
+            ModelFilesError: one of the files is not there.
         """
         self._path = Path(path).expanduser()
         if not self._path.is_file():
@@ -84,10 +86,16 @@ class LocalBackend:
                 f"no model file at {str(self._path)!r}; `icd models pull smollm2-135m` fetches a small one, "
                 "or give the path of a GGUF file"
             )
+        self._adapter = Path(adapter).expanduser() if adapter is not None else None
+        if self._adapter is not None and not self._adapter.is_file():
+            raise ModelFilesError(
+                f"no adapter at {str(self._adapter)!r}; `icd offline export RUN FILE.gguf --as adapter-gguf` writes one"
+            )
         self.model = model or self._path.stem
         self.capabilities = Capabilities(
             shared_prompt=True, constrained=True, context_tokens=context, seeded=True, tools=True
         )
+        self.location = Location("llama.cpp", in_process=True)
         self._style = style
         self._context = context
         self._slots = slots
@@ -181,6 +189,8 @@ class LocalBackend:
             raise MissingExtraError("a local model", "local") from error
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path)
+        if self._adapter is not None:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(self._adapter), 1.0)]
         params.n_ctx = self._context * self._slots
         params.n_parallel = self._slots
         params.kv_unified = True
@@ -194,7 +204,8 @@ class LocalBackend:
             return xllamacpp.Server(params)
         except RuntimeError as error:
             raise ModelFilesError(
-                f"{self._path} cannot be loaded ({error}); is it a whole GGUF file?"
+                f"{self._path} cannot be loaded ({error}); is it a whole GGUF file"
+                f"{f', and {self._adapter} an adapter for it' if self._adapter else ''}?"
             ) from error
 
     async def _ready(self) -> Server:

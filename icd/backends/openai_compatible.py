@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Delta, Usage
 from icd.backends.circuit import Circuit
+from icd.backends.location import OPENAI_URL, location_of
 from icd.backends.network import MOST_BYTES, check_address, is_loopback
 from icd.backends.tokens import estimate_tokens
 from icd.errors import BackendError, BackendReplyError, BackendTimeoutError, ConfigurationError
@@ -103,6 +104,7 @@ class OpenAICompatibleBackend:
         self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         if self._base_url is not None:
             check_address(self._base_url)
+        self.location = location_of(self._base_url or OPENAI_URL)
         self._key = api_key or _key_from(api_key_env, self._base_url)
         self._deadline = deadline
         self._retries = retries

@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from icd.backends.location import OPENAI_URL
 from icd.backends.network import MOST_BYTES, check_address, check_elsewhere, is_loopback
 from icd.backends.openai_errors import StatusError
 from icd.errors import BackendReplyError, ConfigurationError
+from icd.telemetry import spans
 
-__all__ = ["OPENAI_URL", "Endpoint"]
+__all__ = ["Endpoint"]
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LARGE = 1 << 20
 """Bytes from which a body is sent in pieces."""
 _ERROR_BYTES = 65_536
@@ -80,7 +81,9 @@ class Endpoint:
         if self._elsewhere is not None:
             check_elsewhere(self._elsewhere)
         data = io.BytesIO(body) if len(body) > _LARGE else body
-        response = await self._session.post(self._url, data=data, allow_redirects=False)
+        response = await self._session.post(
+            self._url, data=data, headers=spans.outgoing(), allow_redirects=False
+        )
         if response.status < 300:
             return response
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, NamedTuple, Self
 
-from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Usage
+from icd.backends.base import Capabilities, ChatRequest, ChatResponse, Completion, Location, Usage
 from icd.errors import MissingExtraError, ModelFilesError
 
 __all__ = ["TransformersBackend"]
@@ -67,6 +67,7 @@ class TransformersBackend:
         self.capabilities = Capabilities(
             shared_prompt=True, constrained=True, context_tokens=context, seeded=True
         )
+        self.location = Location("transformers", in_process=True)
         self._style = style
         self._threads = threads
         self._loaded: _Loaded | None = None

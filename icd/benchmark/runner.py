@@ -20,6 +20,7 @@ from icd.episode import NO_LIMITS, Episode, Limits, Progress, play
 from icd.errors import BackendError, ContextOverflowError, EnvsError, IcdError
 from icd.runtime import Runtime
 from icd.strategy_use import note_episode
+from icd.telemetry import operations, spans
 from icd_envs.base import Environment, Task
 from icd_memory.admission import Admission
 from icd_memory.rows import EpisodeRow, EpisodeStatus, JsonObject
@@ -219,14 +220,25 @@ async def play_one(job: Job, world: Environment, stage: Stage) -> Finished:
 
     stage.store.add_episode(_row(job, "running", stage.now()))
     try:
-        episode = await play(
-            job.runtime, world, job.task,
-            episode_id=job.id, seed=job.seed, on_step=tell, limits=stage.limits, in_thread=stage.in_thread,
-        )  # fmt: skip
+        with _watched(job) as span, span.current():
+            episode = await play(
+                job.runtime, world, job.task,
+                episode_id=job.id, seed=job.seed, on_step=tell, limits=stage.limits, in_thread=stage.in_thread,
+            )  # fmt: skip
+            span.tell(operations.played, episode.won, episode.score, len(episode.steps))
     except _RECORDED as error:
         return Finished(give_up(job, error, stage), spent_on(job.id, stage.store), lasting(error))
     row = await asyncio.to_thread(_keep, job, episode, stage)
     return Finished(row, spent_on(job.id, stage.store))
+
+
+def _watched(job: Job) -> spans.Span:
+    """Begin an episode for who watches."""
+    task, policy = job.task, job.runtime.settings.policy
+    return spans.ambient().start(
+        operations.agent, job.id, model=f"icd/{policy}", run=job.run_id, method=job.method, task=task.id,
+        category=task.category,
+    )  # fmt: skip
 
 
 def give_up(job: Job, error: IcdError | EnvsError, stage: Stage) -> EpisodeRow:

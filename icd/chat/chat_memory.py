@@ -47,6 +47,11 @@ class ChatMemory:
         """Embeds texts that are compared once and not kept."""
         return partial(self._memory.embedder.embed, keep=False)
 
+    @property
+    def embedder_id(self) -> str:
+        """Name what compares texts here."""
+        return self._memory.embedder.id
+
     async def excerpts(self, call: ChatCall, situation: Situation, episode_id: str) -> list[Excerpt]:
         """Return the excerpts that fit this step and call only tools of this call, best first.
 

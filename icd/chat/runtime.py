@@ -45,6 +45,7 @@ from icd.prompting import Placement
 from icd.receipts import new_id
 from icd.sampling import FAILED, draw
 from icd.strategy_use import NO_STRATEGIES, StrategySettings, receipt_of
+from icd.telemetry import content, operations, spans
 from icd_memory.group_commit import GroupCommit
 from icd_memory.redaction import Redactor
 from icd_memory.retrieval import Excerpt, Memory
@@ -98,6 +99,7 @@ class _Step:
     policy: Policy
     receipt_id: str
     bill: Bill
+    span: spans.Span
     started: float
     excerpts: Sequence[Excerpt] = ()
     strategies: ChosenStrategies = NO_STRATEGIES
@@ -238,10 +240,12 @@ class ChatRuntime:
             raise ConfigurationError("policy copy has no words of its own: it cannot answer a chat")
         situation = situation_of(call)
         place = self._episodes.place(call, situation)
-        return _Step(
-            call, situation, place, service, policy, self._new_id(),
-            Bill(self._payers(call.tenant, call.account, place.episode_id)), started,
-        )  # fmt: skip
+        payers = self._payers(call.tenant, call.account, place.episode_id)
+        span = spans.ambient().start(
+            operations.agent, place.episode_id, model=f"icd/{policy}", tenant=call.tenant, mode=service.mode
+        )
+        bill = Bill(payers, span=span)
+        return _Step(call, situation, place, service, policy, self._new_id(), bill, span, started)
 
     def _payers(self, tenant: str, account: str, episode_id: str) -> tuple[Budget, ...]:
         return self.budgets.payers(tenant, account, episode_id) if self.budgets is not None else ()
@@ -273,7 +277,7 @@ class ChatRuntime:
         student, call = self._seat("student", step), step.call
         if self._demonstrations is not None:
             about = call, step.situation, step.place.episode_id
-            step.excerpts = await self._demonstrations.excerpts(*about)
+            step.excerpts = await self._retrieved(step, self._demonstrations, about)
             step.strategies = await self._demonstrations.strategies(*about, student.backend.count_tokens)
         settings, own = self.settings, step.policy.n == 1 and call.temperature is not None
         try:
@@ -291,6 +295,16 @@ class ChatRuntime:
             return False
         step.drawn, step.samples = await draw(step.policy, student, request, reader.read, step.bill)
         return True
+
+    async def _retrieved(
+        self, step: _Step, demonstrations: ChatMemory, about: tuple[ChatCall, Situation, str]
+    ) -> Sequence[Excerpt]:
+        embedder = demonstrations.embedder_id
+        with step.span.start(operations.retrieval, self.settings.k, embedder) as span:
+            found = await demonstrations.excerpts(*about)
+            span.tell(operations.found, found)
+            span.content(content.search, step.situation.goal, step.situation.observation, found)
+        return found
 
     async def _students(self, step: _Step, verdict: Verdict) -> _Reply:
         """Return the student's answer: samples of the action that was agreed on, more of them if more are wanted."""
@@ -324,6 +338,8 @@ class ChatRuntime:
             row, texts = self._without_secrets(step, row, texts)
             await self._recorder.record(row, ledger, texts.by_hash)
         self._episodes.note(step.call.tenant, thread, step.place)
+        finishes = [completion.finish for completion in reply.completions]
+        step.span.tell(operations.answered, decision, finishes, step.overhead)
         if step.service.mode == "shadow" and step.call.policy is None and self.student is not None:
             self._start_shadow(step, first)
         return ChatAnswer(
@@ -391,7 +407,8 @@ class ChatRuntime:
         """Count a call as under way, and record what was paid when no answer comes of it."""
         self._under_way += 1
         try:
-            yield
+            with step.span:
+                yield
         except BaseException:
             if self._recorder is not None:
                 rows = bill_of(step.bill.charges, step.call, step.place, step.receipt_id)
@@ -420,9 +437,10 @@ class ChatRuntime:
 
     async def _shadow(self, taught: _Step, answer: Completion) -> None:
         """Record what the policy would have done, and whether the student agrees with the teacher."""
+        span = taught.span.start(operations.step, taught.place.episode_id, taught.place.step)
         step = replace(
-            taught, policy=taught.service.policy, receipt_id=taught.receipt_id + SHADOW,
-            bill=Bill(self._payers(taught.call.tenant, "", taught.place.episode_id)),
+            taught, policy=taught.service.policy, receipt_id=taught.receipt_id + SHADOW, span=span,
+            bill=Bill(self._payers(taught.call.tenant, "", taught.place.episode_id), span=span),
             call=replace(taught.call, account=""), started=time.perf_counter(),
         )  # fmt: skip
         with self._billed_if_it_fails(step):
@@ -433,6 +451,7 @@ class ChatRuntime:
                 sample for sample, c in zip(step.drawn, step.samples, strict=True) if c.key == verdict.key
             )  # fmt: skip
             decision = self._decision(step, verdict, _Reply((would,), Usage(), ""))
+            span.tell(operations.decided, decision)
             texts = texts_of(step.call)
             row = receipt(
                 decision, step.call, step.situation, step.place, texts, "", self._now(),

@@ -13,6 +13,7 @@ from icd.cli import (
     calibrate,
     collect,
     config,
+    console,
     demo,
     env,
     exchange,
@@ -32,6 +33,7 @@ from icd.cli import (
 from icd.cli import bench as benchmark
 from icd.cli import run as running
 from icd.cli.failures import INTERRUPTED, tell
+from icd.cli.tracing import tracing
 
 app = typer.Typer(
     name="icd",
@@ -50,6 +52,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)
 app.command("serve")(serve.serve)
+app.command("console")(console.console)
 memory.app.command("export")(exchange.export)
 memory.app.command("import")(exchange.import_)
 app.add_typer(memory.app, name="memory")
@@ -90,7 +93,8 @@ def run(arguments: Sequence[str]) -> int:
     # Accepted everywhere, since one thinks of it after the error.
     words = [word for word in arguments if word != "--debug"]
     try:
-        code = app(args=words, prog_name="icd", standalone_mode=False)
+        with tracing():
+            code = app(args=words, prog_name="icd", standalone_mode=False)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

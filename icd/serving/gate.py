@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from icd.serving.errors import ApiError, api_error, encoded, openai_body
 from icd.serving.lifecycle import Deadline
 from icd.serving.service import DEADLINE, Service
+from icd.telemetry import spans
 
 __all__ = ["ErrorBody", "Gate", "error_reply"]
 
@@ -89,7 +90,8 @@ class Gate:
             async with timeout:
                 service.lifecycle.enter(deadline)
                 scope[DEADLINE] = deadline
-                await self._app(scope, receive, reply)
+                with spans.continued(scope["headers"]):
+                    await self._app(scope, receive, reply)
         except TimeoutError as error:
             if not timeout.expired():
                 raise

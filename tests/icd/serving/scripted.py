@@ -119,7 +119,7 @@ def running(service: Service) -> Iterator[Running]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(60)
         yield Running(f"http://127.0.0.1:{socket.getsockname()[1]}", server, thread)
     finally:
         server.should_exit = True
