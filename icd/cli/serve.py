@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import socket
 
     from icd.config import Settings
+    from icd.console.sessions import SignInLink
     from icd.serving.service import Service
     from icd_memory.store import Store
 
@@ -89,7 +90,7 @@ def _serve(settings: Settings, store: Store) -> None:
 
     from icd.errors import ConfigurationError, MissingExtraError
 
-    if not all(map(find_spec, ("fastapi", "prometheus_client", "uvicorn"))):
+    if not all(map(find_spec, ("fastapi", "jinja2", "prometheus_client", "uvicorn"))):
         raise MissingExtraError("`icd serve`", "server")
     import asyncio
 
@@ -120,13 +121,19 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _run(settings: Settings, store: Store, listening: socket.socket, *, local: bool) -> None:
+    import asyncio
+
     from icd.assembly import open_chat
     from icd.backends.openai_compatible import OpenAICompatibleBackend
+    from icd.console.app import create_console
+    from icd.console.sessions import SignInLink
+    from icd.console.site import Site
     from icd.serving.keys import Keyring
     from icd.serving.served_models import ServedModels
     from icd.serving.server import Server
     from icd.serving.service import Service
 
+    keys = Keyring(store.accounts)
     async with open_chat(settings, store) as runtime:
         service = Service(
             runtime,
@@ -136,7 +143,7 @@ async def _run(settings: Settings, store: Store, listening: socket.socket, *, lo
                 runtime.settings.policy,
             ),
             settings.serve,
-            keys=Keyring(store.accounts),
+            keys=keys,
             local=local,
             store=store,
             tenants=runtime.tenants,
@@ -149,11 +156,19 @@ async def _run(settings: Settings, store: Store, listening: socket.socket, *, lo
         host, port = listening.getsockname()[:2]
         shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         key = "anything: no key is needed" if await service.is_open() else "your key (`icd keys create`)"
-        server = Server(service, started=lambda: _tell(service, store, shown, key))
-        await server.serve(sockets=[listening])
+        # Without keys nobody could sign in otherwise.
+        link = SignInLink("default") if await service.is_open() else None
+        site = Site(store, keys, link, lambda: runtime.memory)
+        server = Server(
+            service, console=create_console(site), started=lambda: _tell(service, store, shown, key, link)
+        )
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            await asyncio.to_thread(site.close)
 
 
-def _tell(service: Service, store: Store, url: str, key: str) -> None:
+def _tell(service: Service, store: Store, url: str, key: str, link: SignInLink | None) -> None:
     """Say what runs, and the one line that changes in a client."""
     models = service.models
     say(
@@ -161,3 +176,7 @@ def _tell(service: Service, store: Store, url: str, key: str) -> None:
         f"teacher {models.teacher}, store {store.place}"
     )
     say(f"in your client: base_url={url}/v1, model=icd/cascade, api_key={key}")
+    say(
+        f"console: {url}/ui/"
+        + (f"sign-in?link={link.token} (good once)" if link else ", with an operator's key")
+    )

@@ -31,8 +31,10 @@ _ERROR_BODIES: dict[str, ErrorBody] = {**anthropic_messages.ERROR_BODIES}
 """By the beginning of a path: who writes errors otherwise than OpenAI."""
 
 
-def create_app(service: Service) -> ASGIApp:
+def create_app(service: Service, console: ASGIApp | None = None) -> ASGIApp:
     """Return the application. Without keys only requests for this machine's own names are answered.
+
+    `console`: what answers at ``/ui``.
 
     The gate stands before the framework, not among its middlewares, which a request would pay for.
     """
@@ -50,6 +52,8 @@ def create_app(service: Service) -> ASGIApp:
         app.include_router(router)
         routes.extend(router.routes)
         bodies.extend(part.BODIES)
+    if console is not None:
+        app.mount("/ui", console)
     # The framework would write what passes it on the way to the gate.
     for kind in (Exception, HTTPException, RequestValidationError, IcdError, IcdMemoryError):
         app.add_exception_handler(kind, _written)

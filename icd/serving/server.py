@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from icd.errors import ConfigurationError
 from icd.serving.app import create_app
@@ -47,12 +48,14 @@ def listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """Serves until a signal comes; then lets the requests under way finish. A second Ctrl-C ends it at once."""
 
-    def __init__(self, service: Service, *, started: Callable[[], None] = lambda: None) -> None:
-        """Prepare; `started` is called when requests are answered."""
+    def __init__(
+        self, service: Service, *, console: ASGIApp | None = None, started: Callable[[], None] = lambda: None
+    ) -> None:
+        """Prepare; `console` answers at ``/ui``, `started` is called when requests are answered."""
         drain = service.settings.drain
         super().__init__(
             uvicorn.Config(
-                create_app(service),
+                create_app(service, console),
                 log_config=None,
                 access_log=False,
                 lifespan="off",

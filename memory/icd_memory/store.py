@@ -27,6 +27,7 @@ from icd_memory.database import Database
 from icd_memory.errors import StoreCorruptError, TrajectoryNotFoundError
 from icd_memory.fact_sources import FactSources
 from icd_memory.facts import FactTables
+from icd_memory.figures import Figures
 from icd_memory.links import DIGESTED
 from icd_memory.migrations import MIGRATIONS
 from icd_memory.records import Inserter, Records, upsert
@@ -117,6 +118,7 @@ class Store:
         self.chain = ReceiptChain(database)
         self.facts = FactTables(database)
         self.fact_sources = FactSources(database)
+        self.figures = Figures(database)
         self.strategies = StrategyTables(database)
         self.trust = SourceTrust(database)
 
