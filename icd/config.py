@@ -24,7 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from icd.config_errors import explain, unknown_environment_names
+from icd.config_errors import explain, in_brief, unknown_environment_names
 from icd.decision import Recording, StrategyCount
 from icd.errors import ConfigurationError
 from icd.intent_agreement import AgreementKind
@@ -380,8 +380,8 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     token = _config_file.set(path)
     try:
         return Settings(**arguments)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {in_brief(error)}") from error
     except ValidationError as error:
         raise ConfigurationError(explain(error, Settings, path, arguments)) from error
     except SettingsError as error:

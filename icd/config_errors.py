@@ -1,4 +1,5 @@
-"""What is wrong with a setting, so that it can be repaired: the key, where it was set, the nearest valid one.
+"""What is wrong with a setting, or with a line of a file, so that it can be repaired: the key, where it was set, the
+nearest valid one.
 
 Knows models of settings in general; nothing of this project's own.
 """
@@ -15,7 +16,11 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-__all__ = ["explain", "section_of", "unknown_environment_names", "valid_keys"]
+__all__ = ["explain", "in_brief", "section_of", "unknown_environment_names", "valid_keys"]
+
+_LONGEST = 300
+"""Characters of an error that is told as a part of another."""
+_MOST_LINES = 10
 
 
 def section_of(annotation: object) -> type[BaseModel] | None:
@@ -40,8 +45,24 @@ def explain(
     error: ValidationError, model: type[BaseModel], file: Path | None, arguments: Mapping[str, Any]
 ) -> str:
     """Return one line per wrong setting."""
-    lines = [_explain_one(detail, model, file, arguments) for detail in error.errors()]
-    return "\n".join(dict.fromkeys(lines))
+    lines = dict.fromkeys(_explain_one(detail, model, file, arguments) for detail in error.errors())
+    more = [f"... and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    return "\n".join([_cut(line) for line in list(lines)[:_MOST_LINES]] + more)
+
+
+def in_brief(error: Exception) -> str:
+    """Return what is wrong with something foreign, short enough for a line: of many faults the first."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        where = ".".join(map(str, found[0]["loc"]))
+        return _cut(f"{where + ': ' if where else ''}{found[0]['msg']}")
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return _cut(f"{error} is missing" if isinstance(error, KeyError) else str(error))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def unknown_environment_names(model: type[BaseModel], prefix: str, environ: Mapping[str, str]) -> str:

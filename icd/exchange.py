@@ -20,6 +20,7 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from icd.benchmark.collect import judged_for
+from icd.config_errors import in_brief
 from icd.errors import ConfigurationError
 from icd_envs.table import RESTRICTIONS, SUITES, suite
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
@@ -68,14 +69,16 @@ def write_file(path: Path, trajectories: Iterable[Trajectory], *, include_unpubl
 
 def read_file(path: Path) -> Iterator[Trajectory]:
     """Yield a file's trajectories, marked. Raises `ConfigurationError` at a line that is none."""
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 data = json.loads(line)
                 _shape().validate_python(data)
                 yield marked(trajectory_from_json(data))
-            except (ValidationError, ValueError, TypeError, KeyError) as error:
-                raise ConfigurationError(f"{path}, line {number} is no trajectory: {error}") from error
+            except (ValidationError, ValueError, TypeError, KeyError, RecursionError) as error:
+                raise ConfigurationError(
+                    f"{path}, line {number} is no trajectory: {in_brief(error)}"
+                ) from error
 
 
 def take_in(trajectories: Iterable[Trajectory], memory: Memory, *, approved: bool = False) -> Counter[str]:

@@ -10,6 +10,9 @@ EnvsError
 
 from __future__ import annotations
 
+_LONGEST = 1000
+"""Characters of a message about a file."""
+
 
 class EnvsError(Exception):
     """Something about an environment; `code` is stable, the message says what to do."""
@@ -18,9 +21,12 @@ class EnvsError(Exception):
 
 
 class GameFileError(EnvsError):
-    """A game, domain, grammar or problem text cannot be read."""
+    """A game, domain, grammar or problem text cannot be read. What the message repeats of the file is cut short."""
 
     code = "envs.game_file"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}...")
 
 
 class TaskNotFoundError(EnvsError):

@@ -90,8 +90,10 @@ class GamePack:
         try:
             common = json.loads((path / _COMMON_NAME).read_text(encoding="utf-8"))
             self._domain, self._grammar = str(common["pddl_domain"]), str(common["grammar"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise GameFileError(f"cannot read {path / _COMMON_NAME} of a game pack: {error!r}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise GameFileError(
+                f"cannot read {path / _COMMON_NAME} of a game pack: {error!r:.300}"
+            ) from error
         self._lines: dict[str, Mapping[str, bytes]] = {}
         self._lock = Lock()
 
@@ -253,8 +255,8 @@ def _read_lines(path: Path) -> Mapping[str, bytes]:
             for line in file:
                 game_id = _text(json.loads(line), "id")
                 lines[game_id] = zlib.compress(line, 1)
-    except (OSError, lzma.LZMAError, EOFError, ValueError) as error:
-        raise GameFileError(f"cannot read the game pack file {path}: {error!r}") from error
+    except (OSError, lzma.LZMAError, EOFError, ValueError, RecursionError) as error:
+        raise GameFileError(f"cannot read the game pack file {path}: {error!r:.300}") from error
     return lines
 
 
@@ -264,8 +266,8 @@ def _playable(file: Path) -> bool:
     return GameFile.read(file).solvable
 
 
-def _text(row: Mapping[str, object], key: str) -> str:
-    value = row.get(key)
+def _text(row: object, key: str) -> str:
+    value = row.get(key) if isinstance(row, dict) else None
     if not isinstance(value, str):
         raise GameFileError(f"a game of the pack has no {key!r}")
     return value

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from icd.config_errors import in_brief
 from icd.errors import ConfigurationError
 from icd.offline.mix import Balance, Evidence
 
@@ -96,13 +97,13 @@ def read_card(folder: Path) -> Card:
     """Return the card of a data set. Raises `ConfigurationError` where there is none."""
     path = folder / CARD
     try:
-        return Card.model_validate_json(path.read_text("utf-8"))
+        return Card.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"{folder} is no data set: it has no {CARD}; `icd offline dataset` makes one"
         ) from error
     except ValidationError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+        raise ConfigurationError(f"{path} cannot be read: {in_brief(error)}") from error
 
 
 def markdown(card: Card) -> str:

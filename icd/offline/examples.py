@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from icd.config_errors import in_brief
 from icd.errors import ConfigurationError
 from icd_memory.schema import dump_json
 
@@ -155,12 +156,14 @@ def rows_of(kind: type[RowT], path: Path) -> Iterator[RowT]:
     """Yield the rows of a file; none if there is no such file. Raises `ConfigurationError` at a line that is none."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 yield kind.model_validate_json(line)
             except ValidationError as error:
-                raise ConfigurationError(f"{path}, line {number} is no row of a data set: {error}") from error
+                raise ConfigurationError(
+                    f"{path}, line {number} is no row of a data set: {in_brief(error)}"
+                ) from error
 
 
 def lines_of(rows: Iterable[Example | Pair]) -> str:

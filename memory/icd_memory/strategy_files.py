@@ -135,7 +135,7 @@ def _read_section(lines: Sequence[str], at: int) -> StrategyEntry:
     name = _plain(lines[0][3:].strip(), at)
     places = {line.strip(): number for number, line in enumerate(lines) if line.startswith("### ")}
     if set(places) != {"### When", "### Advice"} or places["### When"] > places["### Advice"]:
-        raise StrategyFileError(f"line {at}: strategy {name} needs ### When and then ### Advice")
+        raise StrategyFileError(f"line {at}: strategy {name[:100]} needs ### When and then ### Advice")
     when, advice = places["### When"], places["### Advice"]
     fields: dict[str, object] = {"id": "" if name == NEW else name}
     for number, line in enumerate(lines[1:when], at + 1):
@@ -143,14 +143,14 @@ def _read_section(lines: Sequence[str], at: int) -> StrategyEntry:
             continue
         key, colon, value = line.removeprefix("- ").partition(":")
         if not line.startswith("- ") or not colon or key in fields:
-            raise StrategyFileError(f"line {number}: {line!r} is no `- name: value`")
+            raise StrategyFileError(f"line {number}: {line[:100]!r} is no `- name: value`")
         fields[key] = _json(value, number) if key == "origin" else _plain(value.strip(), number)
     fields["scenario"] = _unguarded(lines[when + 1 : advice])
     fields["guidance"] = _unguarded(lines[advice + 1 :])
     try:
         return StrategyEntry.model_validate(fields)
     except ValidationError as error:
-        raise StrategyFileError(f"line {at}: strategy {name}: {_first(error)}") from error
+        raise StrategyFileError(f"line {at}: strategy {name[:100]}: {_first(error)}") from error
 
 
 def _guarded(text: str) -> str:
@@ -175,13 +175,13 @@ def _plain(value: str, line: int) -> str:
 def _json(value: str, line: int) -> object:
     try:
         return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise StrategyFileError(f"line {line}: {value.strip()!r} is no JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise StrategyFileError(f"line {line}: {value.strip()[:100]!r} is no JSON: {error}") from error
 
 
 def _first(error: ValidationError) -> str:
     found = error.errors()[0]
-    return f"{'.'.join(map(str, found['loc'])) or 'entry'}: {found['msg']}"
+    return f"{'.'.join(map(str, found['loc']))[:200] or 'entry'}: {found['msg'][:200]}"
 
 
 def format_of(name: str) -> Format:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from icd.config_errors import explain
+from icd.config_errors import explain, in_brief
 from icd.errors import ConfigurationError
 
 Objective = Literal["sft", "step_by_step", "redi", "dpo", "topk", "onpolicy", "crosstokenizer"]
@@ -187,8 +187,8 @@ def load_config(file: Path | None, arguments: Mapping[str, Any]) -> TrainingConf
     if file is not None:
         try:
             values = tomllib.loads(file.read_text("utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError(f"{file} cannot be read: {error}") from error
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ConfigurationError(f"{file} cannot be read: {in_brief(error)}") from error
     try:
         return TrainingConfig.model_validate(_merged(values, arguments))
     except ValidationError as error:

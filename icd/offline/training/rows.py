@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from icd.config_errors import in_brief
 from icd.errors import ConfigurationError
 
 
@@ -142,7 +143,7 @@ def _values(path: Path) -> Iterator[Any]:
 
         yield from (_without_nulls(row) for row in Dataset.from_parquet(str(path)))
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         yield from (line for line in file if line.strip())
 
 
@@ -155,11 +156,11 @@ def _without_nulls(value: Any) -> Any:
 
 def _read(value: Any, where: str) -> Row:
     try:
-        data = json.loads(value) if isinstance(value, str) else value
+        data = json.loads(value) if isinstance(value, bytes) else value
         kind: TypeAdapter[Any] = _PAIR if isinstance(data, dict) and "chosen" in data else _CONVERSATION
         row: Row = kind.validate_python(data)
-    except (ValidationError, json.JSONDecodeError) as error:
-        raise ConfigurationError(f"{where} is no example: {error}") from error
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{where} is no example: {in_brief(error)}") from error
     return row
 
 
