@@ -119,6 +119,32 @@ class Page(NamedTuple):
     older: int | None
     newer: int | None
 
+    @classmethod
+    def of(
+        cls,
+        connection: sa.Connection,
+        query: sa.Select[Any],
+        place: sa.Column[Any],
+        row: type[Any],
+        *,
+        older: int | None,
+        newer: int | None,
+        most: int,
+    ) -> Page:
+        """Return the newest rows of a query, those older than a place, or those newer than one; each has a `seq`."""
+        if newer is not None:
+            query = query.where(place > newer).order_by(place)
+        else:
+            query = (query if older is None else query.where(place < older)).order_by(place.desc())
+        found = [row(*values) for values in connection.execute(query.limit(most + 1))]
+        more, rows = len(found) > most, found[:most]
+        if newer is not None:
+            rows.reverse()
+        if not rows:
+            return cls([], None, None)
+        further, back = (True, more) if newer is not None else (more, older is not None)
+        return cls(rows, rows[-1].seq if further else None, rows[0].seq if back else None)
+
 
 class Figures:
     """Read-only; see `Store.figures`."""
@@ -177,8 +203,9 @@ class Figures:
     ) -> Page:
         """Return a page of episodes, newest first: the newest, those older than a place, or those newer than one."""
         conditions = [_FACTS.tenant == tenant, *_conditions(wanted)]
-        query = sa.select(*_LISTED).where(*conditions).limit(most + 1)
-        return self._page(query, _FACTS.seq, older, newer, most, lambda row: EpisodeFigures(*row))
+        query = sa.select(*_LISTED).where(*conditions)
+        with self._db.read() as connection:
+            return Page.of(connection, query, _FACTS.seq, EpisodeFigures, older=older, newer=newer, most=most)
 
     def receipts(self, tenant: str, episode_id: str, start: int, most: int) -> list[DecisionRow]:
         """Return the receipts of an episode of the tenant by step: at most so many, after the first `start`."""
@@ -201,25 +228,6 @@ class Figures:
         )
         with self._db.read() as connection:
             return {id: goal for id, goal in connection.execute(query)}
-
-    def _page(
-        self, query: sa.Select[Any], place: Any, older: int | None, newer: int | None, most: int, made: Any
-    ) -> Page:
-        upwards = newer is not None
-        if newer is not None:
-            query = query.where(place > newer).order_by(place)
-        else:
-            query = (query if older is None else query.where(place < older)).order_by(place.desc())
-        with self._db.read() as connection:
-            found = [made(row) for row in connection.execute(query)]
-        more, rows = len(found) > most, found[:most]
-        if upwards:
-            rows.reverse()
-        if not rows:
-            return Page([], None, None)
-        back = more if upwards else older is not None
-        on = more if not upwards else True
-        return Page(rows, rows[-1].seq if on else None, rows[0].seq if back else None)
 
 
 def _conditions(wanted: EpisodeFilter) -> list[sa.ColumnElement[bool]]:

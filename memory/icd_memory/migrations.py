@@ -342,6 +342,11 @@ def m007_facts(connection: sa.Connection) -> None:
     made.create_all(connection, checkfirst=False)
 
 
+def m008_status_index(connection: sa.Connection) -> None:
+    """What waits in quarantine is found among many."""
+    connection.execute(sa.text("CREATE INDEX trajectories_by_status ON trajectories (tenant, status, seq)"))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_tenants_and_keys,
@@ -350,6 +355,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m005_artifacts,
     m006_sources,
     m007_facts,
+    m008_status_index,
 )
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))

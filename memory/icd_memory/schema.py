@@ -91,6 +91,7 @@ trajectories = sa.Table(
     sa.Index("trajectories_by_family", "tenant", "environment", "status", "seq"),
     sa.Index("trajectories_by_source", "source"),
     sa.Index("trajectories_by_content", "content_hash"),
+    sa.Index("trajectories_by_status", "tenant", "status", "seq"),
 )
 
 runs = sa.Table(

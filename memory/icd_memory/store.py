@@ -21,8 +21,10 @@ import sqlalchemy as sa
 from icd_memory import schema
 from icd_memory.accounts import Accounts
 from icd_memory.artifacts import Artifacts
+from icd_memory.bulk import BulkTrajectories
 from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
+from icd_memory.curation import Curation
 from icd_memory.database import Database
 from icd_memory.errors import StoreCorruptError, TrajectoryNotFoundError
 from icd_memory.fact_sources import FactSources
@@ -119,6 +121,7 @@ class Store:
         self.facts = FactTables(database)
         self.fact_sources = FactSources(database)
         self.figures = Figures(database)
+        self.curation = Curation(database)
         self.strategies = StrategyTables(database)
         self.trust = SourceTrust(database)
 
