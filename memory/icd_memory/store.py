@@ -21,7 +21,6 @@ import sqlalchemy as sa
 from icd_memory import schema
 from icd_memory.accounts import Accounts
 from icd_memory.artifacts import Artifacts
-from icd_memory.bulk import BulkTrajectories
 from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
 from icd_memory.curation import Curation
