@@ -1,50 +1,67 @@
 """Rounds of kill -9 in the middle of mixed writes: what was acknowledged and is not found.
 
-On SQLite, and on PostgreSQL where `ICD_TEST_POSTGRES` names a server.
+    python benchmarks/trust_kill.py [--rounds 300]
+
+On SQLite, and on PostgreSQL where `ICD_TEST_POSTGRES` names a server. Receipts with their bills, trajectories with their
+episodes, feedback, strategies with their approvals, and single ledger rows are written by two processes of six threads.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "memory"))
+_ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(_ROOT / place) for place in ("", "memory", "envs", "tests/memory")]
 
-from conftest import postgres_schema
-from kill_rounds import run
+from conftest import postgres_schema  # noqa: E402
+from kill_rounds import KillRounds, run  # noqa: E402
 
 QUICK, FULL = 6, 300
+_LOOK_EVERY = 25
 
 
-def figures(quick: bool) -> dict[str, float | int]:
-    """Return the figures of `benchmarks/trust.py`."""
-    rounds = lost = torn = acknowledged = 0
+def figures(rounds: int) -> dict[str, float | int]:
+    """Return the figures of `benchmarks/trust.py`: of so many rounds on each database."""
+    done = lost = torn = acknowledged = 0
     with _places() as places:
-        for place in places:
-            found = run(place, QUICK if quick else FULL)
-            rounds += found.rounds
+        for name, place in places.items():
+            found = run(place, rounds, check_every=_LOOK_EVERY, told=partial(_say, name, rounds))
+            done += found.rounds
             lost += len(found.lost)
             torn += len(found.torn)
             acknowledged += len(found.acknowledged)
     return {
-        "kill_rounds": rounds,
+        "kill_rounds": done,
+        "kill_databases": len(places),
         "acknowledged": acknowledged,
         "lost_acknowledged": lost,
         "torn_writes": torn,
     }
 
 
+def _say(name: str, rounds: int, found: KillRounds) -> None:
+    print(
+        f"{name}: {found.rounds} of {rounds} rounds, {len(found.acknowledged)} writes acknowledged, "
+        f"{len(found.lost)} lost, {len(found.torn)} torn",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 @contextmanager
-def _places() -> Iterator[list[str]]:
+def _places() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
-        places = [str(Path(folder) / "store.db")]
+        places = {"SQLite": str(Path(folder) / "store.db")}
         if "ICD_TEST_POSTGRES" in os.environ:
             schema = postgres_schema(os.environ["ICD_TEST_POSTGRES"])
-            places.append(next(schema))
+            places["PostgreSQL"] = next(schema)
             yield places
             next(schema, None)
         else:
@@ -52,4 +69,8 @@ def _places() -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
-    print(figures("--quick" in sys.argv))
+    reader = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    reader.add_argument("--rounds", type=int, default=FULL)
+    print(figures(reader.parse_args().rounds))

@@ -12,6 +12,8 @@ from samples import NOW, trajectory
 from icd_memory.group_commit import GroupCommit
 from icd_memory.rows import Batch, DecisionRow, EpisodeRow, FeedbackRow, LedgerRow
 from icd_memory.store import Store, text_hash
+from icd_memory.strategies import StrategyLibrary
+from icd_memory.strategy import StrategyDraft
 
 TENANTS = ("a", "b")
 
@@ -53,12 +55,31 @@ def feedback(store: Store, commit: GroupCommit, name: str, said: Say) -> None:
         said(f"feedback {id}")
 
 
+def strategies(store: Store, commit: GroupCommit, name: str, said: Say) -> None:
+    """Proposals and their approvals, each acknowledged: a revision of the strategy."""
+    library = StrategyLibrary(store)
+    for number in range(100_000):
+        id = f"{name}-{number}"
+        library.propose(StrategyDraft(f"When {id} comes", "Look first.", "household", id=id), by="a")
+        said(f"strategy {id} 1")
+        library.approve(id, by="b", why="good")
+        said(f"strategy {id} 2")
+
+
+def bills(store: Store, commit: GroupCommit, name: str, said: Say) -> None:
+    """Ledger rows of calls that came to nothing."""
+    for number in range(100_000):
+        id = f"{name}-{number}"
+        store.add_ledger([LedgerRow(id, "alone", "student", "m", 1, 0, 1, 0.5)])
+        said(f"bill {id}")
+
+
 def main(place: str, name: str, out: Connection) -> None:
     def said(text: str) -> None:
         with _saying:
             out.send_bytes(text.encode())
 
-    kinds: list[Callable[[Store, GroupCommit, str, Say], None]] = [batches, batches, trajectories, feedback]
+    kinds = (batches, batches, trajectories, feedback, strategies, bills)
     with Store.open(place) as store, GroupCommit(store) as commit:
         threads = [
             threading.Thread(target=kind, args=(store, commit, f"{name}{number}", said))
