@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,7 @@ from icd_memory.strategies import StrategyLibrary
 if TYPE_CHECKING:
     from icd.backends.base import Backend
     from icd.chat.runtime import ChatRuntime, ChatSettings
+    from icd.offline.seats import StudentSeats
     from icd.runtime import Runtime
     from icd_memory.embedding import Embedder
     from icd_memory.index import VectorIndex
@@ -235,13 +236,32 @@ async def open_chat(settings: Settings, store: Store) -> AsyncIterator[ChatRunti
     chat = chat_settings(settings)
     _refuse_expert(settings)
     models = make_models(settings, student=True, teacher=True)
+    seats = _student_seats(settings, store, models)
     with open_memory(settings, store, keep_queries=False) as memory:
-        runtime = ChatRuntime(student=models.student, teacher=models.teacher, memory=memory, settings=chat)
+        runtime = ChatRuntime(
+            student=models.student, teacher=models.teacher, memory=memory, settings=chat, student_of=seats.of
+        )
         try:
             yield runtime
         finally:
             await runtime.close()
+            await seats.close()
             await models.close()
+
+
+def _student_seats(settings: Settings, store: Store, models: Models) -> StudentSeats:
+    from icd.offline.active import student_settings
+    from icd.offline.seats import StudentSeats
+
+    configured = models.student
+    assert configured is not None
+    prices = PriceTable.from_settings(settings.prices)
+
+    def make(id: str) -> PricedModel:
+        seat = student_settings(store, settings.student, id)
+        return replace(configured, backend=make_backend(seat), price=prices.of_backend(seat))
+
+    return StudentSeats(store, configured, make)
 
 
 def chat_settings(settings: Settings) -> ChatSettings:
@@ -336,7 +356,8 @@ def guards(settings: Settings) -> Guards:
 
 
 def model_files(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return name and sha256 of the local models' files by their seat; of those that are on this machine."""
+    """Return name and sha256 of the local models' files, and of their adapters, by their seat; of those that are on this
+    machine."""
     from icd.models import file_sha256, resolve
 
     found: dict[str, dict[str, str]] = {}
@@ -349,6 +370,8 @@ def model_files(settings: Settings) -> dict[str, dict[str, str]]:
         except (ModelFilesError, ConfigurationError):
             continue
         found[name] = {"file": path.name, "sha256": file_sha256(path)}
+        if seat.adapter is not None and (adapter := Path(seat.adapter).expanduser()).is_file():
+            found[f"{name}'s adapter"] = {"file": adapter.name, "sha256": file_sha256(adapter)}
     return found
 
 

@@ -96,6 +96,8 @@ class BackendSettings(_Section):
     """Name at the endpoint, or of `icd models list`, or a path. Left out: smollm2-135m for local."""
     path: str | None = Field(default=None, examples=["/models/my-model.gguf"])
     """GGUF file or checkpoint folder, if it is not one of `icd models list`."""
+    adapter: str | None = Field(default=None, examples=["student.gguf"])
+    """GGUF file of a LoRA adapter for a local model, as `icd offline export --as adapter-gguf` writes it."""
     base_url: str | None = Field(default=None, examples=["http://127.0.0.1:8000/v1"])
     """Of an OpenAI-compatible endpoint. Left out: OpenAI's own."""
     api_key_env: str = "OPENAI_API_KEY"
@@ -136,6 +138,8 @@ class BackendSettings(_Section):
             raise ValueError("model is missing: an endpoint must be told which model to use")
         if self.kind == "transformers" and self.model is None and self.path is None:
             raise ValueError("path is missing: the folder of the checkpoint")
+        if self.adapter is not None and self.kind != "local":
+            raise ValueError("adapter is for kind = 'local'; an endpoint names its adapters as models")
         return self
 
     @property

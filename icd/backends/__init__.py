@@ -37,6 +37,7 @@ def _local(settings: BackendSettings) -> Backend:
     return LocalBackend(
         resolve(settings.path or settings.model or settings.effective_model),
         model=settings.effective_model,
+        adapter=settings.adapter,
         style=settings.style,
         context=settings.effective_context,
         threads=settings.threads or None,

@@ -62,8 +62,9 @@ def _models(conditions: JsonObject, about: JsonObject) -> dict[str, str]:
         if not seat:
             continue
         found[name] = f"{seat['model']} ({seat['kind']})"
-        if name in files:
-            found[f"{name}'s file"] = f"{files[name]['file']}, sha256 {files[name]['sha256']}"
+        for key, told in ((name, f"{name}'s file"), (f"{name}'s adapter", f"{name}'s adapter")):
+            if key in files:
+                found[told] = f"{files[key]['file']}, sha256 {files[key]['sha256']}"
         found[f"{name}'s price"] = price_text(seat["price"])
     if not files and about.get("model_file"):
         found["student's file"] = about["model_file"]

@@ -97,6 +97,7 @@ class _Step:
     place: Place
     service: Service
     policy: Policy
+    student: PricedModel | None
     receipt_id: str
     bill: Bill
     span: spans.Span
@@ -138,8 +139,11 @@ class ChatRuntime:
         settings: ChatSettings | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = new_id,
+        student_of: Callable[[str], PricedModel] | None = None,
     ) -> None:
         """Wire the parts. Without a memory nothing is retrieved and nothing recorded.
+
+        `student_of` names the student of an episode by its id, where that is not always `student`.
 
         Raises:
             ConfigurationError: the policy needs a calibration that was not made.
@@ -148,6 +152,7 @@ class ChatRuntime:
         self.settings = settings or ChatSettings()
         resolved(self.settings.policy)
         self.student, self.teacher, self.memory = student, teacher, memory
+        self._student_of = student_of
         self.store = memory.store if memory is not None else None
         self._now, self._new_id = now, new_id
         self._under_way = 0
@@ -245,7 +250,8 @@ class ChatRuntime:
             operations.agent, place.episode_id, model=f"icd/{policy}", tenant=call.tenant, mode=service.mode
         )
         bill = Bill(payers, span=span)
-        return _Step(call, situation, place, service, policy, self._new_id(), bill, span, started)
+        student = self._student_of(place.episode_id) if self._student_of is not None else self.student
+        return _Step(call, situation, place, service, policy, student, self._new_id(), bill, span, started)
 
     def _payers(self, tenant: str, account: str, episode_id: str) -> tuple[Budget, ...]:
         return self.budgets.payers(tenant, account, episode_id) if self.budgets is not None else ()
@@ -340,7 +346,7 @@ class ChatRuntime:
         self._episodes.note(step.call.tenant, thread, step.place)
         finishes = [completion.finish for completion in reply.completions]
         step.span.tell(operations.answered, decision, finishes, step.overhead)
-        if step.service.mode == "shadow" and step.call.policy is None and self.student is not None:
+        if step.service.mode == "shadow" and step.call.policy is None and step.student is not None:
             self._start_shadow(step, first)
         return ChatAnswer(
             decision, reply.completions, reply.usage, reply.model, step.place.episode_id, step.place.step,
@@ -379,7 +385,7 @@ class ChatRuntime:
     # Parts of it
 
     def _seat(self, seat: Literal["student", "teacher"], step: _Step) -> PricedModel:
-        model = self.student if seat == "student" else self.teacher
+        model = step.student if seat == "student" else self.teacher
         if model is None:
             raise ConfigurationError(
                 f"policy {step.policy} needs a {seat}: set [{seat}] in icd.toml, or ask for another policy"

@@ -57,7 +57,10 @@ def run(
     config: options.Config = None,
     json: options.Json = False,
 ) -> int:
-    """Play episodes and say what came of them. The same command goes on where it was."""
+    """Play episodes and say what came of them. The same command goes on where it was.
+
+    The student is the active one (`icd offline list`), unless --student or --student-model names one.
+    """
     from icd.benchmark.experiment import Request
     from icd.cli.play import default_workers, suite_options
 
@@ -74,6 +77,10 @@ def run(
         memory__store=store,
         memory__embedder=embedder,
     )
+    if student is None and student_model is None:
+        from icd.offline.active import active_settings
+
+        settings = active_settings(settings)
     places = appworld_python, appworld_root
     chosen = suite_options(environment, games, game_engine, *places, require_sandbox=require_sandbox)
     request = Request(

@@ -7,12 +7,12 @@ steps, and without anybody having to remember it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icd.chance import uniform
-from icd.config import BackendSettings
+from icd.config import BackendSettings, Settings
 from icd.errors import ConfigurationError
 from icd.offline.registry import find_student
 from icd_memory.store import Store
@@ -20,6 +20,7 @@ from icd_memory.store import Store
 __all__ = [
     "Canary",
     "Pointer",
+    "active_settings",
     "in_canary",
     "read_pointer",
     "student_for",
@@ -100,5 +101,15 @@ def student_settings(store: Store, configured: BackendSettings, id: str | None) 
     """
     if id is None:
         return configured
-    changes: dict[str, Any] = find_student(store, id).backend
+    changes = find_student(store, id).backend
     return type(configured).model_validate({**configured.model_dump(), **changes})
+
+
+def active_settings(settings: Settings) -> Settings:
+    """Return the settings with the active student of their store in its seat. Raises as `student_settings`."""
+    place = settings.memory.store
+    if "://" not in place and not Path(place).expanduser().is_file():
+        return settings
+    with Store.open(place) as store:
+        seat = student_settings(store, settings.student, read_pointer(store).active)
+    return settings.model_copy(update={"student": seat})

@@ -15,6 +15,7 @@ from icd.benchmark.conditions import method_defaults
 from icd.benchmark.methods import recorded_method
 from icd.benchmark.played_run import PlayedRun
 from icd.benchmark.wire import differences
+from icd.chat.situation import CHAT
 from icd.errors import ConfigurationError
 from icd.offline.active import Canary, Pointer, in_canary, read_pointer, write_pointer
 from icd.offline.canary import CanaryRules, Outcome, Watched, watch
@@ -28,6 +29,7 @@ __all__ = [
     "Event",
     "Played",
     "Rules",
+    "end_trial",
     "history",
     "live_outcomes",
     "offer",
@@ -153,13 +155,28 @@ def roll_back(store: Store, why: str, now: Callable[[], datetime]) -> Event:
         return _decided(store, Event(gone, "rolled back", (why,), now()))
 
 
+def end_trial(store: Store, student: str, why: str, now: Callable[[], datetime]) -> Event | None:
+    """Send a candidate back; None: its trial has ended already."""
+    with store.transaction():
+        pointer = read_pointer(store)
+        if pointer.canary is None or pointer.canary.student != student:
+            return None
+        write_pointer(store, _without_canary(pointer))
+        return _decided(store, Event(student, "rolled back", (why,), now()))
+
+
 def live_outcomes(store: Store, canary: Canary) -> list[Outcome]:
-    """Return how live episodes ended that began after a trial did, in order: of all tenants, by their last verdicts."""
+    """Return how live episodes ended that began after a trial did, in order: of all tenants, by their last verdicts.
+
+    Only those of agents behind the server: no other runtime gives episodes to a candidate.
+    """
     found: dict[tuple[str, str], tuple[datetime, bool]] = {}
     for tenant in sorted({tenant for tenant, _ in store.families()}):
         for trajectory in store.trajectories(tenant=tenant, split=LIVE):
             outcome, at = trajectory.outcome, trajectory.provenance.created_at
-            if outcome is None or outcome.verified_by is None or at < canary.since:
+            if trajectory.environment != CHAT or at < canary.since:
+                continue
+            if outcome is None or outcome.verified_by is None:
                 continue
             receipts = store.decisions(trajectory.task_id)
             if all(row.created_at >= canary.since for row in receipts):

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from icd.benchmark.conditions import digest
+from icd.downloads import sha256_of
 from icd.errors import ConfigurationError
-from icd.models import file_sha256
 from icd.offline.card import Card
 from icd.offline.dataset import DataSet
 from icd_memory.rows import ArtifactRow
@@ -122,7 +122,7 @@ def files_in(folder: Path) -> tuple[StudentFile, ...]:
         raise ConfigurationError(f"{folder} holds no files of a student")
     return tuple(
         StudentFile(
-            name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=file_sha256(path)
+            name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256_of(path)
         )
         for path in paths
     )
@@ -214,7 +214,7 @@ def damaged(student: Student) -> list[str]:
     return [
         file.name
         for file in student.files
-        if not (path := Path(student.folder) / file.name).is_file() or file_sha256(path) != file.sha256
+        if not (path := Path(student.folder) / file.name).is_file() or sha256_of(path) != file.sha256
     ]
 
 

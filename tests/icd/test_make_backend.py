@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from icd.backends import make_backend
 from icd.backends.expert import ExpertBackend
@@ -37,6 +38,18 @@ def test_a_local_model_by_its_path(tmp_path: Path) -> None:
         backend = make_backend(section)
         assert backend.model == section.effective_model == "my-model"
         assert backend.capabilities.context_tokens == 4096
+
+
+def test_an_adapter_is_for_a_local_model_and_has_to_be_there(tmp_path: Path) -> None:
+    base, adapter = tmp_path / "base.gguf", tmp_path / "adapter.gguf"
+    base.write_bytes(b"GGUF")
+    section = BackendSettings(model="tuned", path=str(base), adapter=str(adapter))
+    with pytest.raises(ModelFilesError, match="icd offline export"):
+        make_backend(section)
+    adapter.write_bytes(b"GGUF")
+    assert make_backend(section).model == "tuned"
+    with pytest.raises(ValidationError, match="adapter is for kind = 'local'"):
+        BackendSettings(kind="openai", model="m", adapter=str(adapter))
 
 
 def test_missing_files_are_found_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
