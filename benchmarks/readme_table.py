@@ -1,8 +1,8 @@
 """README's table of results, made from what is committed: ``python benchmarks/readme_table.py --write``.
 
 Reads each ``benchmarks/results/NAME/summary.json``, which ``icd report RUN --json`` gives, and writes the block between
-the two markers of README.md; without ``--write`` it prints the block. Derived methods, and those with changed settings,
-are left to the reports.
+the two markers of README.md; without ``--write`` it prints the block. Derived methods, and those with changed settings
+other than strategies, are left to the reports.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ COLUMNS = (
     "of the teacher's cost",
     "break-even",
 )
+SCORE = "score"
+"""After success, where an environment's scores say more than that."""
 
 
 def block(results: Path, root: Path = ROOT) -> str:
@@ -63,20 +65,28 @@ def _run(run: Mapping[str, Any], folder: str) -> Iterator[str]:
         f"{conditions['max_steps']} steps ([all results]({folder}))"
     )
     yield ""
-    yield f"| {' | '.join(COLUMNS)} |"
-    yield f"|---|{'---:|' * (len(COLUMNS) - 1)}"
+    scored = any(method.get("score") for method in run["methods"])
+    columns = [*COLUMNS[:3], *([SCORE] if scored else []), *COLUMNS[3:]]
+    yield f"| {' | '.join(columns)} |"
+    yield f"|---|{'---:|' * (len(columns) - 1)}"
     for method in run["methods"]:
-        if method["episodes"] and not method["derived"] and "[" not in method["method"]["name"]:
-            yield f"| {' | '.join(_cells(method))} |"
+        if method["episodes"] and not method["derived"] and _is_shown(method["method"]["name"]):
+            yield f"| {' | '.join(_cells(method, scored=scored))} |"
 
 
-def _cells(method: Mapping[str, Any]) -> list[str]:
+def _is_shown(name: str) -> bool:
+    changed = name.partition("[")[2]
+    return not changed or (changed.startswith("strategies=") and ";" not in changed)
+
+
+def _cells(method: Mapping[str, Any], *, scored: bool) -> list[str]:
     against = method["against"]
     found = against["break_even"]
     return [
         escaped(method["method"]["name"]),
         str(method["episodes"]),
         _figure(method["success"], ".2f"),
+        *([_figure(method["score"], ".2f")] if scored else []),
         f"{method['escalation']:.0%}",
         _figure(method["cost"], ".4f"),
         _figure(against["relative_cost"], ".2f"),

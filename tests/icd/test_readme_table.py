@@ -43,6 +43,7 @@ def test_the_table_is_made_from_what_report_writes(
             {
                 "in-context": [Play(True), Play(False)],
                 "in-context[k=1]": [Play(True)],
+                "in-context[strategies=2]": [Play(True)],
                 "teacher": [Play(True, "tt"), Play(True, "tt")],
             },
         )
@@ -57,12 +58,18 @@ def test_the_table_is_made_from_what_report_writes(
     assert "**household, test**: student student-model, teacher teacher-model, 4 demonstrations" in made
     assert "(benchmarks/results/household)" in made
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
-    assert [row[0] for row in table] == ["method", "in-context", "teacher"]
+    assert [row[0] for row in table] == ["method", "in-context", "teacher", "in-context[strategies=2]"]
     (summary,) = json.loads(shown)
     success = summary["methods"][0]["success"]
     assert table[1][2] == f"{success['value']:.2f} [{success['low']:.2f}, {success['high']:.2f}]"
     assert table[2][3] == "100%"
     assert {len(row) for row in table} == {len(script.COLUMNS)}
+    summary["methods"][0]["score"] = {"value": 7.5, "low": 6.25, "high": 8}
+    (folder / "summary.json").write_text(json.dumps([summary]), "utf-8")
+    head, _, first, second, _ = script.block(folder.parent, tmp_path).splitlines()[4:9]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (head, first, second)]
+    assert [row[3] for row in cells] == ["score", "7.50 [6.25, 8.00]", ""]
+    assert {len(row) for row in cells} == {len(script.COLUMNS) + 1}
 
 
 def test_only_the_block_is_replaced(script: ModuleType) -> None:
