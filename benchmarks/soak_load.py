@@ -19,7 +19,8 @@ from agents_load import Ask, Got, ask
 from served import Key
 
 _PATHS = ("/v1/chat/completions", "/v1/chat/completions", "/v1/responses", "/v1/messages")
-_AT_ONCE = 48
+_AT_ONCE = 12
+"""Requests under way; more are not sent, so that a slow machine is not flooded."""
 _TOPICS = (
     "the parcel",
     "an invoice",
@@ -89,6 +90,8 @@ class Load:
             await work
         except aiohttp.ClientError:
             self.told["disconnected"] += 1
+        except TimeoutError:
+            self.told["no answer in time"] += 1
 
     async def settle(self) -> None:
         """Wait for all that is under way."""

@@ -106,7 +106,7 @@ class Soak:
         first, second = (_client(tenant, folder) for tenant in ("t0", "t1"))
         self._operators = {tenant: add_key("operator", tenant, folder=folder) for tenant in ("t0", "t1")}
         self.result = SoakRun(
-            minutes, minutes / 4, Load((first, second), self._random), Upkeep(folder, first.tenant)
+            minutes, minutes / 2, Load((first, second), self._random), Upkeep(folder, first.tenant)
         )
         with Store.open(folder / STORE) as store:
             _teach(store, first.tenant)

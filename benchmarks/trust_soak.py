@@ -4,7 +4,7 @@
 
 Two `icd serve` processes share one store; their models' endpoints fail in every way (one request in eight). One server
 runs from start to end and is watched. The other is killed, interrupted and terminated in turn, and started again.
-Meanwhile `icd` itself backs the store up, checks it, imports demonstrations and takes them back. The first quarter is the
+Meanwhile `icd` itself backs the store up, checks it, imports demonstrations and takes them back. The first half is the
 warm-up: more requests, so that what is kept for a while is full before memory is looked at. Linux only.
 """
 
