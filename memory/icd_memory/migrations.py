@@ -347,6 +347,23 @@ def m008_status_index(connection: sa.Connection) -> None:
     connection.execute(sa.text("CREATE INDEX trajectories_by_status ON trajectories (tenant, status, seq)"))
 
 
+def m009_watched(connection: sa.Connection) -> None:
+    """Streams of values that are watched for drift, by tenant, environment, category, measure and policy."""
+    made = sa.MetaData()
+    sa.Table(
+        "watched",
+        made,
+        *(
+            sa.Column(name, sa.Text, primary_key=True)
+            for name in ("tenant", "environment", "category", "measure", "under")
+        ),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("alarm", sa.Text),
+        sa.Column("changed_at", sa.Text, nullable=False),
+    )
+    made.create_all(connection, checkfirst=False)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_tenants_and_keys,
@@ -356,6 +373,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m006_sources,
     m007_facts,
     m008_status_index,
+    m009_watched,
 )
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))

@@ -310,6 +310,19 @@ artifacts = sa.Table(
     sa.Index("artifacts_by_kind", "kind", "seq"),
 )
 
+watched = sa.Table(
+    "watched",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("environment", JsonText, primary_key=True),
+    sa.Column("category", JsonText, primary_key=True),
+    sa.Column("measure", sa.Text, primary_key=True),
+    sa.Column("under", JsonText, primary_key=True),
+    sa.Column("state", JsonText, nullable=False),
+    sa.Column("alarm", JsonText),
+    sa.Column("changed_at", Moment, nullable=False),
+)
+
 sources = sa.Table(
     "sources",
     metadata,

@@ -47,6 +47,7 @@ from icd_memory.rows import (
 from icd_memory.source_trust import SourceTrust
 from icd_memory.strategy_store import StrategyTables
 from icd_memory.trajectory import Trajectory
+from icd_memory.watched import Watched
 
 Vector = npt.NDArray[np.float32]
 _PAGE = 200
@@ -123,6 +124,7 @@ class Store:
         self.curation = Curation(database)
         self.strategies = StrategyTables(database)
         self.trust = SourceTrust(database)
+        self.watched = Watched(database)
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, lock_timeout_s: float = 30.0) -> Self:
