@@ -13,7 +13,7 @@ import jinja2
 
 from icd.console.figures import dollars, interval_text, share
 
-__all__ = ["BASE", "asset", "asset_version", "render"]
+__all__ = ["BASE", "asset", "asset_version", "render", "segment"]
 
 BASE = "/ui"
 """Where the console stands in its server."""
@@ -29,7 +29,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     found.filters.update(
-        dollars=dollars, share=share, interval=interval_text, moment=_moment, segment=_segment, query=_query
+        dollars=dollars, share=share, interval=interval_text, moment=_moment, segment=segment, query=_query
     )
     found.globals.update(base=BASE, asset_version=asset_version)
     return found
@@ -57,7 +57,7 @@ def _moment(value: datetime | None) -> str:
     return "" if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
-def _segment(value: str) -> str:
+def segment(value: str) -> str:
     """Return a text as part of a path: ids of episodes hold slashes, which stay."""
     return quote(value.encode("utf-8", "replace"), safe="/:@")
 

@@ -35,6 +35,8 @@ class _Open:
     session: Session
     until: float
     used: float
+    said: str = ""
+    """What the next page says."""
 
 
 class Sessions:
@@ -68,6 +70,21 @@ class Sessions:
                 return None
             found.used = now
             return found.session
+
+    def say(self, token: str, words: str) -> None:
+        """Have the next page of a session say something."""
+        with self._lock:
+            if (found := self._open.get(_digest(token))) is not None:
+                found.said = words
+
+    def said(self, token: str) -> str:
+        """Return what is to be said, once; empty: nothing."""
+        with self._lock:
+            found = self._open.get(_digest(token))
+            if found is None:
+                return ""
+            words, found.said = found.said, ""
+            return words
 
     def close(self, token: str) -> None:
         """Sign somebody out."""

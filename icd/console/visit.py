@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
@@ -39,6 +39,7 @@ class Visit:
     request: Request
     site: Site
     session: Session
+    token: str
 
     @property
     def tenant(self) -> str:
@@ -51,22 +52,23 @@ class Visit:
             "session": self.session,
             "place": self.site.store.place,
             "path": self.request.url.path,
-            "done": self.request.query_params.get("done", "")[:300],
+            "done": self.site.sessions.said(self.token),
         }
         return HTMLResponse(render(template, **{**told, **values}), status)
 
     def back(self, path: str, done: str = "") -> Response:
         """Return what leads on to a page after a change, which then says what was `done`."""
-        said = f"?done={quote(done.encode('utf-8', 'replace'))}" if done else ""
-        return RedirectResponse(f"{BASE}{path}{said}", 303)
+        self.site.sessions.say(self.token, done)
+        return RedirectResponse(f"{BASE}{path}", 303)
 
 
 def _visit(request: Request) -> Visit:
     site = site_of(request)
-    session = site.session(request.cookies.get(COOKIE, ""))
+    token = request.cookies.get(COOKIE, "")
+    session = site.session(token)
     if session is None:
         raise SignInNeededError
-    return Visit(request, site, session)
+    return Visit(request, site, session, token)
 
 
 Here = Annotated[Visit, Depends(_visit)]

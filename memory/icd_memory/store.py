@@ -230,11 +230,18 @@ class Store:
             last = rows[-1].seq
 
     def listing(
-        self, *, tenant: str = "default", environment: str | None = None, status: Status | None = None
+        self,
+        *,
+        tenant: str = "default",
+        environment: str | None = None,
+        status: Status | None = None,
+        source: str | None = None,
     ) -> list[Stored]:
         """Return id and content hash of each trajectory in the order they came, without reading steps."""
         table = schema.trajectories.c
-        narrowed = _narrowed(schema.trajectories, tenant=tenant, environment=environment, status=status)
+        narrowed = _narrowed(
+            schema.trajectories, tenant=tenant, environment=environment, status=status, source=source
+        )
         query = sa.select(table.id, table.content_hash).where(*narrowed).order_by(table.seq)
         with self._db.read() as connection:
             return [Stored(*row) for row in connection.execute(query)]
