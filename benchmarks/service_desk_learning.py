@@ -38,6 +38,7 @@ from icd.strategies.prompts import Comparison, ask_guidance, read_guidance
 from icd.strategies.scenarios import most_common_category
 from icd.strategies.situations import newest_episodes, recorded
 from icd.testing import ScriptedBackend
+from icd_memory.excerpts import Query
 from icd_memory.strategy import Strategy, StrategyDraft, StrategyOrigin
 
 ENVIRONMENT: Final = "service-desk"
@@ -87,6 +88,9 @@ PHRASES: Final[Mapping[str, str]] = {
 _COMPARED = re.compile(
     r"The student's:\n<answer>\n(.*?)\n</answer>\nThe teacher's:\n<answer>\n(.*?)\n</answer>", re.DOTALL
 )
+_TASKS = 45
+_SHOWN = 3
+"""Strategies shown at a step."""
 _MOST = 2
 """Pieces of advice in one guidance, and things advised against."""
 
@@ -135,6 +139,24 @@ def draft(place: Workplace, written_from: int) -> list[Strategy]:
     return made
 
 
+def fits(place: Workplace, split: str, tasks: int) -> dict[str, float]:
+    """Return how often what is shown advises the expert's action, over the expert's steps on `tasks` of a split: the
+    strategy that is found first, any of three, and none is found at all."""
+    library, world = assembly.strategy_library(place.memory), place.suite.environment()
+    seen: Counter[str] = Counter()
+    for task in place.suite.tasks(split, tasks):
+        result, expert = world.reset(task), world.expert()
+        assert expert is not None
+        while not result.done:
+            move = expert.move()
+            query = Query(task.goal, ENVIRONMENT, task.category, state=result.view)
+            found = library.find(query, min_similarity=place.settings.strategies.min_similarity, k=_SHOWN)
+            advised = [_phrase(kind_of(move.action)) in match.strategy.guidance for match in found]
+            seen.update(steps=1, first=advised[:1] == [True], any=any(advised), none=not found)
+            result = world.step(move.action)
+    return {name: seen[name] / seen["steps"] for name in ("first", "any", "none")}
+
+
 def settings_of(config: Path) -> Settings:
     """Return the settings of a file, with the coach in the teacher's place."""
     return load_settings(
@@ -168,6 +190,9 @@ def main() -> None:
     parser.add_argument("--written-from", type=int, default=5)
     parser.add_argument("--tested-on", type=int, default=14)
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument(
+        "--fits", metavar="SPLIT", help="only tell how often what is shown advises the expert's action"
+    )
     parser.add_argument("--draft", action="store_true", help="only propose what the coach says, untested")
     options = parser.parse_args()
     settings = settings_of(options.config)
@@ -177,6 +202,9 @@ def main() -> None:
     )  # fmt: skip
     place = Workplace(settings, ENVIRONMENT, make_models=make_models)
     try:
+        if options.fits:
+            print(json.dumps(fits(place, options.fits, _TASKS)))
+            return
         if options.draft:
             print(
                 "\n".join(
