@@ -25,7 +25,9 @@ from icd.chat.action import completion_of
 from icd.chat.budgets import BudgetLimits, Budgets
 from icd.chat.call import ChatAnswer, ChatCall, Feedback, FeedbackResult, Mode, Settled, StreamItem
 from icd.chat.chat_memory import ChatMemory
+from icd.chat.drift import ChatDrift
 from icd.chat.episodes import Episodes, Place
+from icd.chat.purse import StorePurse
 from icd.chat.reading import AnswerReader
 from icd.chat.recording import Recorder, Texts, bill_of, receipt, texts_of, without_secrets
 from icd.chat.request import request_for
@@ -33,6 +35,7 @@ from icd.chat.schemas import ToolSchemas
 from icd.chat.situation import Situation, situation_of
 from icd.chat.tenants import Service, Tenants
 from icd.decision import Candidate, ChosenStrategies, Decision, ExcerptUse
+from icd.drift_watch import DriftWatch
 from icd.errors import (
     BackendError,
     BackendReplyError,
@@ -40,7 +43,6 @@ from icd.errors import (
     ConfigurationError,
     ContextOverflowError,
 )
-from icd.ledger import Budget
 from icd.prompting import Placement
 from icd.receipts import new_id
 from icd.sampling import FAILED, draw
@@ -102,6 +104,8 @@ class _Step:
     bill: Bill
     span: spans.Span
     started: float
+    drift: tuple[str, ...] = ()
+    """The measures by which its category got worse."""
     excerpts: Sequence[Excerpt] = ()
     strategies: ChosenStrategies = NO_STRATEGIES
     drawn: Sequence[Completion] = ()
@@ -140,6 +144,7 @@ class ChatRuntime:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = new_id,
         student_of: Callable[[str], PricedModel] | None = None,
+        watch: DriftWatch | None = None,
     ) -> None:
         """Wire the parts. Without a memory nothing is retrieved and nothing recorded.
 
@@ -156,21 +161,15 @@ class ChatRuntime:
         self.store = memory.store if memory is not None else None
         self._now, self._new_id = now, new_id
         self._under_way = 0
-        self._commit = GroupCommit(self.store, self._wait_for_more) if self.store is not None else None
-        self._recorder = Recorder(self.store, self._commit) if self.store and self._commit else None
+        self.commit = GroupCommit(self.store, self._wait_for_more) if self.store is not None else None
+        self._recorder = Recorder(self.store, self.commit) if self.store and self.commit else None
         self.tenants = Tenants(self.store, Service(self.settings.mode, self.settings.policy))
         self.budgets = Budgets(self.store.accounts, self.settings.budgets, now) if self.store else None
         self._episodes = Episodes(self.store, new_id)
-        self._demonstrations = (
-            ChatMemory(
-                memory,
-                k=self.settings.k,
-                placement=self.settings.placement,
-                strategies=self.settings.strategies,
-            )
-            if memory
-            else None
-        )
+        self._drift = ChatDrift(watch, self.store)
+        self._demonstrations = None if memory is None else ChatMemory(
+            memory, k=self.settings.k, placement=self.settings.placement, strategies=self.settings.strategies
+        )  # fmt: skip
         self._redactor = Redactor() if memory is not None and memory.redact else None
         self._shadows: set[asyncio.Task[None]] = set()
 
@@ -221,7 +220,9 @@ class ChatRuntime:
         if self._redactor is not None:
             names = self._redactor.of(feedback.tenant, feedback.episode_id or feedback.decision_id)
             feedback = replace(feedback, comment=names.redact(feedback.comment))
-        return await self._demonstrations.learn(feedback, self._now())
+        result = await self._demonstrations.learn(feedback, self._now())
+        await self._drift.judged(feedback, result)
+        return result
 
     async def close(self) -> None:
         """Finish what is under way: shadows, if they are quick, and writes."""
@@ -230,10 +231,11 @@ class ChatRuntime:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._drift.close()
         if self._demonstrations is not None:
             self._demonstrations.close()
-        if self._commit is not None:
-            self._commit.close()  # Not in a thread: an interpreter that ends starts none.
+        if self.commit is not None:
+            self.commit.close()  # Not in a thread: an interpreter that ends starts none.
 
     # One call
 
@@ -244,17 +246,23 @@ class ChatRuntime:
         if policy.name == "copy":
             raise ConfigurationError("policy copy has no words of its own: it cannot answer a chat")
         situation = situation_of(call)
+        policy, drift = self._drift.policy(call.tenant, situation.category, policy)
         place = self._episodes.place(call, situation)
-        payers = self._payers(call.tenant, call.account, place.episode_id)
+        receipt_id = self._new_id()
         span = spans.ambient().start(
             operations.agent, place.episode_id, model=f"icd/{policy}", tenant=call.tenant, mode=service.mode
         )
-        bill = Bill(payers, span=span)
+        bill = self._bill(call, place.episode_id, receipt_id, span)
         student = self._student_of(place.episode_id) if self._student_of is not None else self.student
-        return _Step(call, situation, place, service, policy, student, self._new_id(), bill, span, started)
+        return _Step(
+            call, situation, place, service, policy, student, receipt_id, bill, span, started, drift
+        )
 
-    def _payers(self, tenant: str, account: str, episode_id: str) -> tuple[Budget, ...]:
-        return self.budgets.payers(tenant, account, episode_id) if self.budgets is not None else ()
+    def _bill(self, call: ChatCall, episode_id: str, receipt_id: str, span: spans.Span) -> Bill:
+        if self.budgets is None or self.commit is None:
+            return Bill(span=span)
+        payers = self.budgets.payers(call.tenant, call.account, episode_id)
+        return Bill(payers, span=span, purse=StorePurse(self.commit, receipt_id, payers) if payers else None)
 
     async def _settle(self, step: _Step) -> Verdict:
         """Find out who answers."""
@@ -338,11 +346,12 @@ class ChatRuntime:
             row = receipt(
                 decision, step.call, step.situation, step.place, texts, thread, self._now(),
                 mode=step.service.mode, policy=str(step.policy), guards=self.settings.guards._asdict(),
-                model=reply.model,
+                model=reply.model, drift=step.drift,
             )  # fmt: skip
             ledger = bill_of(decision.charges, step.call, step.place, step.receipt_id)
             row, texts = self._without_secrets(step, row, texts)
-            await self._recorder.record(row, ledger, texts.by_hash)
+            await self._recorder.record(row, ledger, texts.by_hash, held=step.bill.held)
+            self._drift.note(row)
         self._episodes.note(step.call.tenant, thread, step.place)
         finishes = [completion.finish for completion in reply.completions]
         step.span.tell(operations.answered, decision, finishes, step.overhead)
@@ -418,7 +427,7 @@ class ChatRuntime:
         except BaseException:
             if self._recorder is not None:
                 rows = bill_of(step.bill.charges, step.call, step.place, step.receipt_id)
-                self._recorder.bill([replace(row, decision_id=None) for row in rows])
+                self._recorder.bill([replace(row, decision_id=None) for row in rows], step.bill.held)
             raise
         finally:
             self._under_way -= 1
@@ -444,10 +453,10 @@ class ChatRuntime:
     async def _shadow(self, taught: _Step, answer: Completion) -> None:
         """Record what the policy would have done, and whether the student agrees with the teacher."""
         span = taught.span.start(operations.step, taught.place.episode_id, taught.place.step)
+        call, receipt_id = replace(taught.call, account=""), taught.receipt_id + SHADOW
         step = replace(
-            taught, policy=taught.service.policy, receipt_id=taught.receipt_id + SHADOW, span=span,
-            bill=Bill(self._payers(taught.call.tenant, "", taught.place.episode_id), span=span),
-            call=replace(taught.call, account=""), started=time.perf_counter(),
+            taught, policy=taught.service.policy, receipt_id=receipt_id, span=span, call=call,
+            bill=self._bill(call, taught.place.episode_id, receipt_id, span), started=time.perf_counter(),
         )  # fmt: skip
         with self._billed_if_it_fails(step):
             verdict = await self._settle(step)
@@ -466,7 +475,9 @@ class ChatRuntime:
             )  # fmt: skip
             row, _ = self._without_secrets(step, row, texts)
             assert self._recorder is not None
-            await self._recorder.record(row, bill_of(decision.charges, step.call, step.place, row.id))
+            ledger = bill_of(decision.charges, step.call, step.place, row.id)
+            await self._recorder.record(row, ledger, held=step.bill.held)
+            self._drift.note(row)
 
 
 def _reply(response: ChatResponse) -> _Reply:

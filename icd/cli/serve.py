@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from icd_memory.store import Store
 
 _SERVER = "Server"
+LogFormat = Literal["plain", "json"]
 
 
 def serve(
@@ -39,6 +40,9 @@ def serve(
     log_level: Annotated[
         str, typer.Option(help="debug, info, warning or error.", rich_help_panel=_SERVER)
     ] = "warning",
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Lines for people, or of JSON for machines.", rich_help_panel=_SERVER)
+    ] = "plain",
     policy: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +63,7 @@ def serve(
     from icd.cli.settings import model_arguments, resolve
     from icd_memory.store import Store
 
-    _log(log_level)
+    _log(log_level, log_format)
     settings = resolve(
         config,
         student=model_arguments(student, student_model),
@@ -76,13 +80,13 @@ def serve(
         _serve(settings, opened)
 
 
-def _log(level: str) -> None:
-    import logging
+def _log(level: str, format: LogFormat) -> None:
+    from icd.serving.logs import configure
 
     levels = ("debug", "info", "warning", "error")
     if level not in levels:
         raise typer.BadParameter(f"use one of {', '.join(levels)}", param_hint="--log-level")
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure(level, as_json=format == "json")
 
 
 def _serve(settings: Settings, store: Store) -> None:
@@ -151,6 +155,8 @@ async def _run(settings: Settings, store: Store, listening: socket.socket, *, lo
         for model in (runtime.student, runtime.teacher):
             if model is not None and isinstance(model.backend, OpenAICompatibleBackend):
                 service.metrics.watch(model.backend.model, model.backend.circuit)
+        if runtime.commit is not None:
+            service.metrics.watch_commits(runtime.commit)
         if (budgets := runtime.budgets) is not None:
             service.metrics.watch_budgets(lambda: sum(budget.reserved for budget in budgets.all()))
         host, port = listening.getsockname()[:2]

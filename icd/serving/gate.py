@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from icd.serving import logs
 from icd.serving.errors import ApiError, api_error, encoded, openai_body
 from icd.serving.lifecycle import Deadline
 from icd.serving.service import DEADLINE, Service
@@ -66,6 +68,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         reply = _Reply(send)
+        started = time.perf_counter()
+        logs.begin(scope["headers"])
         self._service.metrics.started()
         try:
             await self._guarded(scope, receive, reply)
@@ -77,7 +81,9 @@ class Gate:
             await error_reply(error, scope["path"], self._error_bodies)(scope, receive, reply)
         finally:
             route = getattr(scope.get("route"), "path", "")
-            self._service.metrics.finished(route, reply.status or _HUNG_UP)
+            status, seconds = reply.status or _HUNG_UP, time.perf_counter() - started
+            self._service.metrics.finished(route, status, seconds)
+            logs.finished(scope["method"], route, status, seconds)
 
     async def _guarded(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         """Run the routes under the time limit."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -20,6 +20,8 @@ from starlette.responses import Response
 from icd.backends.base import Delta
 from icd.chat.call import Answerer, ChatAnswer, ChatCall, Settled
 from icd.chat.schemas import check_response_format, check_tools
+from icd.errors import BudgetError
+from icd.serving import logs
 from icd.serving.errors import ApiError, bad_request, encoded
 from icd.serving.keys import Caller, Keyring
 from icd.serving.lifecycle import Deadline, Lifecycle
@@ -155,9 +157,22 @@ class Service:
         Raises as `Answerer.answer`, and `ApiError` (400) for schemas that cannot be used.
         """
         _check_schemas(call)
-        answer = await self.answerer.answer(call)
-        self.metrics.decided(answer.decision, answer.overhead + added)
+        with self._refusals_counted():
+            answer = await self.answerer.answer(call)
+        self._decided(answer, added)
         return answer
+
+    def _decided(self, answer: ChatAnswer, added: float = 0.0) -> None:
+        self.metrics.decided(answer.decision, answer.overhead + added)
+        logs.decided(answer)
+
+    @contextmanager
+    def _refusals_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except BudgetError:
+            self.metrics.refused()
+            raise
 
     async def reply(
         self, call: ChatCall, began: float, write: Callable[[ChatAnswer], Mapping[str, Any]]
@@ -179,7 +194,8 @@ class Service:
         deadline = deadline_of(request)
         deadline.watch(request.receive)
         items = self.answerer.stream(call)
-        settled = await anext(items)
+        with self._refusals_counted():
+            settled = await anext(items)
         assert isinstance(settled, Settled), "a stream begins with who answers"
         return OpenStream(settled, self._counted(items), deadline)
 
@@ -187,7 +203,7 @@ class Service:
         async with aclosing(items):
             async for item in items:
                 if isinstance(item, ChatAnswer):
-                    self.metrics.decided(item.decision, item.overhead)
+                    self._decided(item)
                 yield item
 
 

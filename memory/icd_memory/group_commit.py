@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple, Self
@@ -37,6 +38,8 @@ class GroupCommit:
         """
         self._store = store
         self._wait_for_more = wait_for_more
+        self.on_commit: Callable[[int, float], None] = lambda writes, seconds: None
+        """Told in the thread how many writes a transaction held, and its seconds."""
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._submitting = threading.Lock()
         self._closed = False
@@ -59,6 +62,11 @@ class GroupCommit:
                 raise StoreClosedError(f"{self._store.place} takes no more writes: it is being closed")
             self._queue.put(_Queued(write, done))
         return done
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for the next transaction."""
+        return self._queue.qsize()
 
     def close(self) -> None:
         """Finish what is queued and end the thread; the store stays open. May be called twice."""
@@ -83,7 +91,8 @@ class GroupCommit:
             while not self._queue.empty():
                 group.append(self._queue.get())
             last = group[-1] is None
-            self._commit([queued for queued in group if queued is not None])
+            if writes := [queued for queued in group if queued is not None]:
+                self._commit(writes)
 
     def _commit(self, group: list[_Queued]) -> None:
         error = self._transaction(group)
@@ -100,11 +109,13 @@ class GroupCommit:
 
     def _transaction(self, group: list[_Queued]) -> BaseException | None:
         """Write a group in one transaction; return why that failed."""
+        started = time.perf_counter()
         try:
             batch = Batch()
             for queued in group:
                 queued.write(batch)
             self._store.add_batch(batch)
+            self.on_commit(len(group), time.perf_counter() - started)
         except BaseException as error:  # noqa: BLE001 - it belongs to who waits, and this thread must go on
             return error
         return None
