@@ -84,7 +84,7 @@ def diff(
     json: options.Json = False,
 ) -> None:
     """What changed between two versions of a strategy's text."""
-    from icd.cli.strategy_display import difference
+    from icd.strategy_texts import difference
 
     with open_library(config, store) as library:
         versions = {version.version: version for version in library.versions(id, tenant=tenant)}

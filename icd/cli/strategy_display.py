@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import unified_diff
 
-from icd_memory.strategy import MeasuredUse, Outcomes, PairedTest, Strategy, StrategyChange, StrategyVersion
+from icd.strategy_texts import indented
+from icd_memory.strategy import MeasuredUse, Outcomes, PairedTest, Strategy, StrategyChange
 
 
 def brief(strategy: Strategy, measured: MeasuredUse) -> str:
@@ -33,37 +33,13 @@ def page(
         f"{strategy.environment}, {strategy.category or 'no category'}, tenant {strategy.tenant}",
         f"written by {origin.model or 'a person'}" + (f" in {origin.run}" if origin.run else ""),
         *([f"from {', '.join(sources)}"] if sources else []),
-        "", "When:", *_indented(strategy.scenario), "", "Advice:", *_indented(strategy.guidance), "",
+        "", "When:", *indented(strategy.scenario), "", "Advice:", *indented(strategy.guidance), "",
         f"shown in {measured.shown} episodes: {_outcomes(measured.shown_outcomes)}; "
         f"applied and not shown: {_outcomes(measured.other_outcomes)}",
         f"judged helpful {measured.helpful} times, harmful {measured.harmful} times",
     ]  # fmt: skip
     lines += [_test(test) for test in tests]
     return [*lines, "", "History:", *(_change(change, strategy.id) for change in history)]
-
-
-def difference(old: StrategyVersion, new: StrategyVersion) -> list[str]:
-    """Return the lines by which two versions differ; none if they say the same."""
-    return list(
-        unified_diff(
-            _lines(old), _lines(new), f"version {old.version}", f"version {new.version}", lineterm=""
-        )
-    )
-
-
-def _lines(version: StrategyVersion) -> list[str]:
-    text = version.text
-    return [
-        f"Category: {text.category}",
-        "When:",
-        *_indented(text.scenario),
-        "Advice:",
-        *_indented(text.guidance),
-    ]
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}".rstrip() for line in text.split("\n")]
 
 
 def _outcomes(outcomes: Outcomes) -> str:

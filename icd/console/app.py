@@ -12,7 +12,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from icd.console.pages import assets, episodes, memory, overview, sign_in
+from icd.console.pages import (
+    assets,
+    episodes,
+    experiments,
+    memory,
+    overview,
+    sign_in,
+    strategies,
+    students,
+)
 from icd.console.rendering import BASE, render
 from icd.console.site import Site
 from icd.console.visit import SignInNeededError
@@ -20,7 +29,7 @@ from icd.errors import IcdError, IcdMemoryError
 
 __all__ = ["create_console"]
 
-_PAGES = (assets, sign_in, overview, episodes, memory)
+_PAGES = (assets, sign_in, overview, episodes, memory, strategies, experiments, students)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",

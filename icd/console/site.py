@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
+from icd.console.experiments import Reports
 from icd.console.sessions import Session, Sessions, SignInLink
 from icd.episode_facts import FactKeeper
 from icd.serving.keys import Keyring
@@ -47,6 +48,11 @@ class Site:
         self._checked: dict[str, float] = {}
         self._taken_in = -_FRESH_S
         self._all_in = False
+
+    @cached_property
+    def reports(self) -> Reports:
+        """The reports of its runs."""
+        return Reports(self.store)
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -178,6 +178,26 @@ class Figures:
         query = sa.select(*columns).where(*wanted).order_by(_TOTALS.day, _TOTALS.category)
         with self._db.read() as connection:
             return [Totals(*row) for row in connection.execute(query)]
+
+    def run_states(self, run_id: str) -> dict[str, int]:
+        """Return the number of a run's episodes by status."""
+        table = schema.episodes.c
+        query = sa.select(table.status, sa.func.count()).where(table.run_id == run_id).group_by(table.status)
+        with self._db.read() as connection:
+            return {status: int(count) for status, count in connection.execute(query)}
+
+    def live_ends(self, since: datetime, most: int = 50_000) -> list[tuple[str, bool]]:
+        """Return the live episodes of all tenants that began then or later and whose end is known, as they began."""
+        query = (
+            sa.select(_FACTS.episode_id, _FACTS.success)
+            .where(
+                _FACTS.run_id == "live", _FACTS.success.is_not(None), _FACTS.began >= since.astimezone(UTC)
+            )
+            .order_by(_FACTS.began, _FACTS.seq)
+            .limit(most)
+        )
+        with self._db.read() as connection:
+            return [(id, bool(won)) for id, won in connection.execute(query)]
 
     def categories(self, tenant: str) -> list[str]:
         """Return the kinds of task, in alphabetical order."""

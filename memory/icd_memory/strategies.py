@@ -40,6 +40,7 @@ from icd_memory.strategy import (
     StrategyVersion,
 )
 from icd_memory.strategy_admission import problems, told
+from icd_memory.strategy_store import UseCounts
 
 ALIKE = 0.92
 """Cosine of scenario and guidance from which two strategies are near-duplicates."""
@@ -238,15 +239,14 @@ class StrategyLibrary:
 
     def measured(self, id: str, *, tenant: str = "default") -> MeasuredUse:
         """Return what became of showing a strategy."""
-        uses = self._tables.uses(self._family(id, tenant), tenant)
-        shown = [use for use in uses if use.shown]
-        return MeasuredUse(
-            len(shown),
-            _outcomes(shown),
-            _outcomes([use for use in uses if not use.shown]),
-            sum(use.verdict == "helpful" for use in uses),
-            sum(use.verdict == "harmful" for use in uses),
-        )
+        return _measured(self._tables.outcomes(tenant, self._family(id, tenant)))
+
+    def all_measured(self, *, tenant: str = "default") -> dict[str, MeasuredUse]:
+        """Return what became of showing each strategy that applied anywhere, what was merged into others by itself."""
+        found: dict[str, list[UseCounts]] = {}
+        for counts in self._tables.outcomes(tenant):
+            found.setdefault(counts.strategy_id, []).append(counts)
+        return {id: _measured(counts) for id, counts in found.items()}
 
     def add_test(self, id: str, test: PairedTest, *, tenant: str = "default") -> bool:
         """Record a paired test; False, and nothing changes, if its id is there already. Raises StrategyNotFoundError."""
@@ -376,8 +376,18 @@ def _cleaned(text: StrategyText) -> StrategyText:
     return StrategyText(scenario, guidance, " ".join(category.split()))
 
 
-def _outcomes(uses: Sequence[StrategyUse]) -> Outcomes:
-    known = [use for use in uses if use.success is not None]
-    scores = [use.score for use in uses if use.score is not None]
-    mean = sum(scores) / len(scores) if scores else None
-    return Outcomes(len(known), sum(bool(use.success) for use in known), mean)
+def _measured(counts: Sequence[UseCounts]) -> MeasuredUse:
+    shown = [one for one in counts if one.shown]
+    return MeasuredUse(
+        sum(one.episodes for one in shown),
+        _outcomes(shown),
+        _outcomes([one for one in counts if not one.shown]),
+        sum(one.helpful for one in counts),
+        sum(one.harmful for one in counts),
+    )
+
+
+def _outcomes(counts: Sequence[UseCounts]) -> Outcomes:
+    scored = sum(one.scored for one in counts)
+    mean = sum(one.score for one in counts) / scored if scored else None
+    return Outcomes(sum(one.known for one in counts), sum(one.successes for one in counts), mean)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -95,6 +95,22 @@ class _TestRow:
     strategy_id: str
     version: int
     body: JsonObject
+
+
+class UseCounts(NamedTuple):
+    """Episodes in which a strategy applied, and was shown or not."""
+
+    strategy_id: str
+    shown: bool
+    episodes: int
+    known: int
+    """Of which it is known whether they succeeded."""
+    successes: int
+    scored: int
+    score: float
+    """Sum."""
+    helpful: int
+    harmful: int
 
 
 class StrategyTables:
@@ -193,10 +209,27 @@ class StrategyTables:
         )  # fmt: skip
         return self._uses.put(row, where=_USE.success.is_(None) & _USE.score.is_(None))
 
-    def uses(self, ids: Collection[str], tenant: str) -> list[StrategyUse]:
-        """Return the uses of strategies, in the order they came."""
-        rows = self._uses.find(_USE.tenant == tenant, _USE.strategy_id.in_(ids))
-        return [StrategyUse(**asdict(row)) for row in rows]
+    def outcomes(self, tenant: str, ids: Collection[str] | None = None) -> list[UseCounts]:
+        """Return what became of showing strategies, and of not showing them; None: of all the tenant's."""
+        wanted = [_USE.tenant == tenant]
+        if ids is not None:
+            wanted.append(_USE.strategy_id.in_(ids))
+        query = (
+            sa.select(
+                _USE.strategy_id, _USE.shown, sa.func.count(), sa.func.count(_USE.success),
+                sa.func.coalesce(sa.func.sum(sa.cast(_USE.success, sa.Integer)), 0), sa.func.count(_USE.score),
+                sa.func.coalesce(sa.func.sum(_USE.score), 0.0),
+                sa.func.coalesce(sa.func.sum(sa.case((_USE.verdict == "helpful", 1), else_=0)), 0),
+                sa.func.coalesce(sa.func.sum(sa.case((_USE.verdict == "harmful", 1), else_=0)), 0),
+            )
+            .where(*wanted)
+            .group_by(_USE.strategy_id, _USE.shown)
+        )  # fmt: skip
+        with self._db.read() as connection:
+            return [
+                UseCounts(id, shown, *map(int, counts[:4]), float(counts[4]), *map(int, counts[5:]))
+                for id, shown, *counts in connection.execute(query)
+            ]
 
     def add_test(self, strategy: Strategy, test: PairedTest) -> bool:
         """Store a test; return False, and change nothing, if its id is there already."""
