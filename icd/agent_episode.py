@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from icd.decision import ChosenStrategies, Decision, DecisionContext
+from icd.drift_watch import Place, under_of, values_of
 from icd.errors import ConfigurationError
 from icd.receipts import LIVE, new_id
 from icd.strategy_use import note_episode
@@ -129,6 +130,7 @@ class AgentEpisode:
             raise ConfigurationError("an episode can only be recorded by a runtime with a store")
         self._recorded = True
         self._note_strategies(runtime.store)
+        self._note_drift(runtime.store)
         trajectory = self._trajectory()
         if runtime.retriever is not None:
             return runtime.retriever.memory.add(trajectory)
@@ -168,6 +170,16 @@ class AgentEpisode:
             note_episode(
                 library, [row.body for row in store.decisions(self.id)], tenant=self.tenant, episode_id=self.id,
                 at=self._runtime.now(), outcome=self._outcome,
+            )  # fmt: skip
+
+    def _note_drift(self, store: Store) -> None:
+        watch = self._runtime.watch
+        if watch is not None:
+            bodies = [row.body for row in store.decisions(self.id)]
+            success = None if self._outcome is None else self._outcome.success
+            watch.observe(
+                Place(self.tenant, self.environment, self.category), under_of(bodies),
+                values_of(bodies, success), self._runtime.now(),
             )  # fmt: skip
 
     def _trajectory(self) -> Trajectory:

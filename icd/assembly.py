@@ -32,6 +32,7 @@ from icd_memory.strategies import StrategyLibrary
 if TYPE_CHECKING:
     from icd.backends.base import Backend
     from icd.chat.runtime import ChatRuntime, ChatSettings
+    from icd.drift_watch import DriftWatch
     from icd.offline.seats import StudentSeats
     from icd.runtime import Runtime
     from icd_memory.embedding import Embedder
@@ -208,7 +209,7 @@ def open_runtime(settings: Settings) -> Runtime:
         runtime = Runtime(
             student=models.student, teacher=models.teacher, verifier=models.verifier,
             retriever=memory.retriever, store=store, library=strategy_library(memory),
-            settings=runtime_settings(settings),
+            settings=runtime_settings(settings), watch=drift_watch(settings, memory),
         )  # fmt: skip
         return runtime.owning(opened.pop_all())
 
@@ -239,8 +240,9 @@ async def open_chat(settings: Settings, store: Store) -> AsyncIterator[ChatRunti
     seats = _student_seats(settings, store, models)
     with open_memory(settings, store, keep_queries=False) as memory:
         runtime = ChatRuntime(
-            student=models.student, teacher=models.teacher, memory=memory, settings=chat, student_of=seats.of
-        )
+            student=models.student, teacher=models.teacher, memory=memory, settings=chat, student_of=seats.of,
+            watch=drift_watch(settings, memory),
+        )  # fmt: skip
         try:
             yield runtime
         finally:
@@ -287,6 +289,16 @@ def chat_settings(settings: Settings) -> ChatSettings:
             episode=settings.serve.episode_budget,
         ),
     )
+
+
+def drift_watch(settings: Settings, memory: Memory) -> DriftWatch | None:
+    """Return what watches the memory's store for drift, by the settings; None: nothing does."""
+    from icd.drift_watch import DriftRule, DriftWatch
+
+    chosen = settings.drift
+    if not chosen.watch:
+        return None
+    return DriftWatch(memory.store, DriftRule(chosen.alpha, chosen.raise_n, chosen.turn_off), memory=memory)
 
 
 def tokenizer_name(settings: Settings) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from icd.cascade import Policy, parse_policy
+from icd.drift_watch import alarm_of, told
 from icd.errors import ConfigurationError
 from icd_memory.rows import JsonObject
 from icd_memory.store import Store
@@ -15,6 +18,8 @@ from icd_memory.store import Store
 Promise = Literal["episodes", "steps"]
 """Success of episodes beside the teacher's, or disagreement with the teacher at steps."""
 
+_NOTE = "calibration "
+"""How the names of a store's notes on calibrations begin."""
 _OTHERWISE = ("split", "seed", "sources", "version")
 """Conditions of a run that its promise does not depend on."""
 
@@ -98,7 +103,7 @@ def read_calibration(store: Store, environment: str, epsilon: float, delta: floa
 
 
 def _note(environment: str, epsilon: float, delta: float) -> str:
-    return f"calibration {environment} {epsilon!r} {delta!r}"
+    return f"{_NOTE}{environment} {epsilon!r} {delta!r}"
 
 
 def calibrated_policy(store: Store, conditions: JsonObject, policy: Policy) -> Policy:
@@ -120,7 +125,30 @@ def calibrated_policy(store: Store, conditions: JsonObject, policy: Policy) -> P
             f"policy {policy} was calibrated under other conditions, so its promise does not hold here: "
             f"{', '.join(differing)} changed; run `{command}` again"
         )
+    if noticed := stale_by(store, found):
+        raise ConfigurationError(
+            f"policy {policy} is stale, its promise is open again: {noticed}; run `{command}` again, or, if that was "
+            "looked into, `icd drift clear`"
+        )
     return parse_policy(found.policy)
+
+
+def stale_by(store: Store, found: Calibration) -> str:
+    """Return the first change that was noticed in a calibration's environment since it was made; empty: none."""
+    for row in store.watched.alarms(environment=found.conditions["environment"]):
+        alarm = alarm_of(row)
+        if alarm is not None and alarm.at > datetime.fromisoformat(found.made):
+            return told(row)
+    return ""
+
+
+def calibrations(store: Store) -> list[Calibration]:
+    """Return the calibrations of a store that can be read."""
+    found = []
+    for name in store.notes(_NOTE):
+        with suppress(ValidationError):
+            found.append(Calibration.model_validate_json(store.note(name) or ""))
+    return found
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

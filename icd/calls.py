@@ -18,7 +18,8 @@ from icd.backends.base import (
     ToolCallDelta,
     Usage,
 )
-from icd.decision import CallRole, Charge
+from icd.backends.circuit import Guarded
+from icd.decision import CallRole, Charge, Trouble
 from icd.errors import BackendError
 from icd.ledger import Budget, Price, cost, largest_usage, prompt_tokens
 from icd.telemetry import content, operations, spans
@@ -61,6 +62,8 @@ class Bill:
         """Start an empty bill; `payers` are budgets that pay besides the models' own; `counterfactual` marks its charges
         as no part of what the decision cost; `span`: the operation whose calls these are, if not the current one."""
         self.charges: list[Charge] = []
+        self.trouble: list[Trouble] = []
+        """Of calls that did not come through at once, or not at all."""
         self.waited = 0.0
         """Seconds spent waiting for models."""
         self._payers = tuple(payers)
@@ -70,7 +73,7 @@ class Bill:
     def beside(self) -> Bill:
         """Return a bill whose charges are kept here too, marked as counterfactual; the budgets pay them all the same."""
         other = Bill(self._payers, counterfactual=True, span=self._span)
-        other.charges = self.charges
+        other.charges, other.trouble = self.charges, self.trouble
         return other
 
     @property
@@ -143,6 +146,9 @@ class Bill:
 
     def _tell(self, span: spans.Span, response: ChatResponse) -> None:
         """Say how a call ended."""
+        if response.failures:
+            charge = self.charges[-1]
+            self.trouble.append(Trouble(charge.role, charge.model, response.failures))
         span.tell(operations.paid, response, self.charges[-1])
         span.content(content.answer, response)
 
@@ -172,6 +178,9 @@ class Bill:
             try:
                 yield pay
             except BackendError as error:
+                backend = model.backend
+                circuit = backend.circuit.state if isinstance(backend, Guarded) else ""
+                self.trouble.append(Trouble(role, backend.model, error.failures, error.code, circuit))
                 if error.usage is not None:
                     pay(error.usage)
                 raise

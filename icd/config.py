@@ -31,6 +31,7 @@ from icd.intent_agreement import AgreementKind
 
 __all__ = [
     "BackendSettings",
+    "DriftSettings",
     "GuardSettings",
     "MemorySettings",
     "PriceSettings",
@@ -262,6 +263,19 @@ class RunSettings(_Section):
     calibration."""
 
 
+class DriftSettings(_Section):
+    """Watching what people's agents do for change, by category (docs/drift.md)."""
+
+    watch: bool = False
+    """Test similarity of excerpts, agreement, share of the teacher and success for change; `icd drift list` tells."""
+    alpha: float = Field(default=0.01, gt=0, lt=1)
+    """Probability that a category in which nothing changes is ever reported."""
+    raise_n: int | None = Field(default=None, ge=2, examples=[5])
+    """Student's samples in a category that got worse. Left out: as before."""
+    turn_off: bool = False
+    """Stop showing the demonstrations of a category that got worse."""
+
+
 class ServeSettings(_Section):
     """The server behind somebody's agent."""
 
@@ -335,6 +349,8 @@ class Settings(BaseSettings):
     """Limits of running episodes."""
     serve: ServeSettings = Field(default_factory=ServeSettings)
     """The server behind somebody's agent."""
+    drift: DriftSettings = Field(default_factory=DriftSettings)
+    """Watching what people's agents do for change, by category (docs/drift.md)."""
     prices: dict[str, PriceSettings] = Field(
         default_factory=dict, examples=[{"my-model": {"input": 0.5, "output": 1.5, "cached_input": 0.05}}]
     )

@@ -114,6 +114,20 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """A call that did not come through at once, or not at all."""
+
+    role: CallRole
+    model: str
+    retried: tuple[str, ...] = ()
+    """Codes of the errors after which it was tried again."""
+    error: str = ""
+    """Code of the error that it ended with; empty: it came through."""
+    circuit: str = ""
+    """How the endpoint's circuit stands then: closed, open or probing; empty: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a decision was taken from besides samples and support: for replaying it under another policy."""
 
@@ -145,6 +159,8 @@ class Decision:
     excerpts: tuple[ExcerptUse, ...] = ()
     strategies: tuple[StrategyShown, ...] = ()
     charges: tuple[Charge, ...] = ()
+    trouble: tuple[Trouble, ...] = ()
+    """Retries, open circuits and failures on the way; who acted in the end says `reason`."""
     seconds: float = 0.0
     cut: tuple[str, ...] = field(default=())
     """What the composer cut to fit the window."""

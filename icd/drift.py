@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict
 __all__ = ["MEASURES", "WORSE_BY", "Measure", "Stream", "Turn", "observed", "turn_of"]
 
 Measure: TypeAlias = Literal["support", "agreement", "escalated", "success"]
-"""Of an episode: mean similarity of the nearest excerpt, mean share of equal samples, share of steps that the teacher took
-in the student's place, and whether it succeeded (0 or 1)."""
+"""Of an episode: mean similarity of the nearest excerpt, mean share of equal samples, share of steps that the teacher
+took in the student's place, and whether it succeeded (0 or 1)."""
 WORSE_BY: Mapping[Measure, int] = {"support": -1, "agreement": -1, "escalated": 1, "success": -1}
 """The direction in which a measure is worse."""
 MEASURES: tuple[Measure, ...] = tuple(WORSE_BY)

@@ -89,6 +89,8 @@ class BackendError(IcdError):
     code = "backend"
     usage: Usage | None = None
     """What the failed call is known to have used nevertheless; it was billed."""
+    failures: tuple[str, ...] = ()
+    """Codes of the errors after which it was tried again before."""
 
 
 class BackendUnreachableError(BackendError):

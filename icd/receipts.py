@@ -40,6 +40,7 @@ def receipt(context: DecisionContext, decision: Decision, settings: RuntimeSetti
         "agreement_kind": settings.agreement,
         "copy_above": settings.copy_above,
         "record": settings.record,
+        "drift": settings.drift,
     }
 
 

@@ -22,6 +22,7 @@ from icd.asking import plan_request, read_answer, sample_reader, student_request
 from icd.calls import Bill, PricedModel
 from icd.cascade import Evidence, Verdict, before_sampling, considered, decide, resolved, toss
 from icd.decision import Candidate, Charge, ChosenStrategies, Decision, DecisionContext, ExcerptUse
+from icd.drift_watch import DriftWatch, Place
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.evidence import copied, copied_key, demonstrated, facts_of, keys_of, leader, query_of, tried_here
 from icd.prompting import read_plan
@@ -77,9 +78,10 @@ class Runtime:
         run_id: str = "live",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = new_id,
+        watch: DriftWatch | None = None,
     ) -> None:
         """Wire the parts. The verifier is asked whether blocks of code that differ in form do the same; without one,
-        form decides.
+        form decides. A `watch` is told of episodes, and may raise the number of samples where something got worse.
 
         Raises:
             ConfigurationError: the policy needs a model or a memory that is not given, or a calibration that was not
@@ -88,7 +90,7 @@ class Runtime:
         self.settings = settings or RuntimeSettings()
         self.student, self.teacher, self.verifier = student, teacher, verifier
         self.retriever, self.store, self.library = retriever, store, library
-        self.run_id = run_id
+        self.run_id, self.watch = run_id, watch
         self.now, self._new_id = now, new_id
         self._owned = ExitStack()
         self._check()
@@ -168,8 +170,21 @@ class Runtime:
         return Runtime(
             student=self.student, teacher=teacher, verifier=self.verifier, retriever=self.retriever,
             store=self.store, library=self.library, settings=self.settings, run_id=self.run_id, now=self.now,
-            new_id=self._new_id,
+            new_id=self._new_id, watch=self.watch,
         )  # fmt: skip
+
+    def _where(self, context: DecisionContext) -> Runtime:
+        """Return the runtime that decides here: with more samples where this kind of task got worse, and that is the
+        rule."""
+        if self.watch is None:
+            return self
+        place = Place(context.tenant, context.environment, context.category)
+        policy = self.watch.policy(place, self.settings.policy)
+        if policy == self.settings.policy:
+            return self
+        other = self.for_episode(self.teacher)
+        other.settings = replace(self.settings, policy=policy, drift=self.watch.open(place))
+        return other
 
     async def plan(self, context: DecisionContext) -> Plan:
         """Draft an episode's plan: by the teacher where it acts alone, else by the student, with similar tasks' plans
@@ -208,9 +223,10 @@ class Runtime:
         bill = Bill()
         with spans.ambient().start(operations.step, context.episode_id, context.step) as span, span.current():
             with self._paid_if_it_fails(bill, context.episode_id):
-                decision = await self._decide(context, excerpts, bill)
+                here = self._where(context)
+                decision = await here._decide(context, excerpts, bill)
             span.tell(operations.decided, decision)
-            self._record(context, decision)
+            here._record(context, decision)
         return decision
 
     def decide_sync(self, context: DecisionContext) -> Decision:
@@ -261,6 +277,7 @@ class Runtime:
             excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in excerpts),
             strategies=receipt_of(context.strategies or NO_STRATEGIES, sampled.cut),
             charges=tuple(bill.charges),
+            trouble=tuple(bill.trouble),
             seconds=time.perf_counter() - started,
             cut=sampled.cut,
             shadow=shadow,

@@ -43,6 +43,9 @@ class RuntimeSettings:
     record: Recording = "decisions"
     """`full`: draw all samples, and ask the teacher at every step, also where that changes nothing: for calibration."""
 
+    drift: tuple[str, ...] = ()
+    """The measures by which this kind of task got worse, where that changed the policy; for the receipt."""
+
     def answer_tokens(self, code: bool) -> int:
         """Return the limit of one sample at a step."""
         return self.max_code_tokens if code else self.max_tokens

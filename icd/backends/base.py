@@ -135,6 +135,8 @@ class ChatResponse:
     usage: Usage
     model: str
     seconds: float = 0.0
+    failures: tuple[str, ...] = ()
+    """Codes of the errors after which it was asked again."""
 
 
 @dataclass(frozen=True, slots=True)

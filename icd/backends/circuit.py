@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from icd.errors import BackendOverloadedError, BackendTimeoutError, BackendUnreachableError
 
-__all__ = ["COUNTED", "Circuit", "CircuitState"]
+__all__ = ["COUNTED", "Circuit", "CircuitState", "Guarded"]
 
 CircuitState = Literal["closed", "open", "probing"]
 COUNTED = (BackendUnreachableError, BackendOverloadedError, BackendTimeoutError)
@@ -80,3 +80,10 @@ class Circuit:
             self._until = self._clock() + self._pause * min(2**self._times_opened, _LONGEST)
             self._times_opened += 1
         self._probing = False
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A backend whose endpoint has a circuit."""
+
+    circuit: Circuit

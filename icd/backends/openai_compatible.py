@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -134,20 +134,20 @@ class OpenAICompatibleBackend:
     async def _answered(self, request: ChatRequest) -> ChatResponse:
         started = time.monotonic()
         completions: tuple[Completion, ...] = ()
-        usage = Usage(requests=0)
+        usage, failures = Usage(requests=0), list[str]()
         try:
             async with asyncio.timeout(self._deadline):
                 while len(completions) < request.n:
                     have = len(completions)
-                    reply = await self._retried(partial(self._ask, request, have), started)
+                    reply = await self._retried(partial(self._ask, request, have), started, failures)
                     completions += reply.completions
                     usage += reply.usage
         except TimeoutError as error:
-            raise self._late(usage) from error
+            raise self._late(usage, failures) from error
         except BackendError as error:
-            error.usage = usage if usage.requests else None
+            error.usage, error.failures = usage if usage.requests else None, tuple(failures)
             raise
-        return ChatResponse(completions, usage, self.model, time.monotonic() - started)
+        return ChatResponse(completions, usage, self.model, time.monotonic() - started, tuple(failures))
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Delta | ChatResponse, None]:
         """Answer piece by piece; see `icd.backends.base.StreamingBackend.stream`. Raises as `complete`."""
@@ -163,10 +163,10 @@ class OpenAICompatibleBackend:
     async def _parts(self, request: ChatRequest) -> AsyncGenerator[Delta | ChatResponse, None]:
         started = time.monotonic()
         completions: tuple[Completion, ...] = ()
-        usage = Usage(requests=0)
+        usage, failures = Usage(requests=0), list[str]()
         while len(completions) < request.n:
             have = len(completions)
-            part = await self._first(request, have, usage, started)
+            part = await self._first(request, have, usage, started, failures)
             try:
                 while True:
                     for delta in part.pieces:
@@ -181,7 +181,7 @@ class OpenAICompatibleBackend:
             self._learn(request.n - have, len(reply.completions))
             completions += reply.completions
             usage += reply.usage
-        yield ChatResponse(completions, usage, self.model, time.monotonic() - started)
+        yield ChatResponse(completions, usage, self.model, time.monotonic() - started, tuple(failures))
 
     def count_tokens(self, text: str) -> int:
         """Return an estimate: the endpoint's tokenizer is not known here."""
@@ -197,8 +197,8 @@ class OpenAICompatibleBackend:
     def _url(self) -> str:
         return self._base_url or "OpenAI"
 
-    async def _retried(self, ask: Callable[[], Awaitable[_T]], started: float) -> _T:
-        """Ask, and again after failures that may pass."""
+    async def _retried(self, ask: Callable[[], Awaitable[_T]], started: float, failures: list[str]) -> _T:
+        """Ask, and again after failures that may pass, whose codes are added to `failures`."""
         import aiohttp
 
         from icd.backends.openai_errors import StatusError, classify
@@ -222,6 +222,7 @@ class OpenAICompatibleBackend:
                 if not failure.passing or attempt >= self._retries or too_late:
                     raise failure.error from error
                 attempt += 1
+                failures.append(failure.error.code)
                 await asyncio.sleep(pause)
 
     async def _ask(self, request: ChatRequest, have: int) -> Reply:
@@ -235,15 +236,17 @@ class OpenAICompatibleBackend:
         self._learn(missing, len(reply.completions))
         return reply
 
-    async def _first(self, request: ChatRequest, have: int, usage: Usage, started: float) -> _Streamed:
+    async def _first(
+        self, request: ChatRequest, have: int, usage: Usage, started: float, failures: list[str]
+    ) -> _Streamed:
         """Wait for the first piece of the samples that are still missing, with retries."""
         try:
             async with asyncio.timeout(started + self._deadline - time.monotonic()):
-                return await self._retried(partial(self._open, request, have), started)
+                return await self._retried(partial(self._open, request, have), started, failures)
         except TimeoutError as error:
-            raise self._late(usage) from error
+            raise self._late(usage, failures) from error
         except BackendError as error:
-            error.usage = usage if usage.requests else None
+            error.usage, error.failures = usage if usage.requests else None, tuple(failures)
             raise
 
     async def _open(self, request: ChatRequest, have: int) -> _Streamed:
@@ -328,12 +331,12 @@ class OpenAICompatibleBackend:
             return True
         return False
 
-    def _late(self, usage: Usage) -> BackendTimeoutError:
+    def _late(self, usage: Usage, failures: Sequence[str] = ()) -> BackendTimeoutError:
         late = BackendTimeoutError(
             f"{self.model} at {self._url} did not answer within {self._deadline:g} s: "
             "raise its `deadline`, or lower max_tokens or n"
         )
-        late.usage = usage if usage.requests else None
+        late.usage, late.failures = usage if usage.requests else None, tuple(failures)
         return late
 
 

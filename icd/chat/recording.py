@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -148,6 +148,7 @@ def receipt(
         ],
         "charges": [charge_facts(charge) for charge in decision.charges],
         "cost": decision.cost,
+        "trouble": [asdict(trouble) for trouble in decision.trouble],
         "seconds": decision.seconds,
         "cut": list(decision.cut),
         "goal": situation.goal,

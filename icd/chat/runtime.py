@@ -105,7 +105,6 @@ class _Step:
     span: spans.Span
     started: float
     drift: tuple[str, ...] = ()
-    """The measures by which its category got worse."""
     excerpts: Sequence[Excerpt] = ()
     strategies: ChosenStrategies = NO_STRATEGIES
     drawn: Sequence[Completion] = ()
@@ -220,9 +219,7 @@ class ChatRuntime:
         if self._redactor is not None:
             names = self._redactor.of(feedback.tenant, feedback.episode_id or feedback.decision_id)
             feedback = replace(feedback, comment=names.redact(feedback.comment))
-        result = await self._demonstrations.learn(feedback, self._now())
-        await self._drift.judged(feedback, result)
-        return result
+        return await self._drift.judged(feedback, await self._demonstrations.learn(feedback, self._now()))
 
     async def close(self) -> None:
         """Finish what is under way: shadows, if they are quick, and writes."""
@@ -254,9 +251,7 @@ class ChatRuntime:
         )
         bill = self._bill(call, place.episode_id, receipt_id, span)
         student = self._student_of(place.episode_id) if self._student_of is not None else self.student
-        return _Step(
-            call, situation, place, service, policy, student, receipt_id, bill, span, started, drift
-        )
+        return _Step(call, situation, place, service, policy, student, receipt_id, bill, span, started, drift)
 
     def _bill(self, call: ChatCall, episode_id: str, receipt_id: str, span: spans.Span) -> Bill:
         if self.budgets is None or self.commit is None:
@@ -381,6 +376,7 @@ class ChatRuntime:
             excerpts=tuple(ExcerptUse(e.trajectory_id, e.step, e.similarity) for e in step.excerpts),
             strategies=receipt_of(step.strategies, step.cut),
             charges=tuple(step.bill.charges),
+            trouble=tuple(step.bill.trouble),
             seconds=time.perf_counter() - step.started,
             cut=step.cut,
         )

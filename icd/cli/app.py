@@ -15,6 +15,7 @@ from icd.cli import (
     config,
     console,
     demo,
+    drift,
     env,
     exchange,
     keys,
@@ -61,6 +62,7 @@ strategies.app.command("learn")(strategies_learn.learn)
 app.add_typer(strategies.app, name="strategies")
 app.add_typer(store.app, name="store")
 app.add_typer(receipts.app, name="receipts")
+app.add_typer(drift.app, name="drift")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(env.app, name="env")

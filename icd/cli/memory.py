@@ -217,18 +217,26 @@ def recall(
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
-    """Take back all that a source gave, now and in future, and list the decisions that were shown any of it."""
-    from icd_memory.recall import recall_source
+    """Take back all that a source gave, now and in future; list the decisions, strategies, data sets and students that it
+    touched."""
+    from icd.recalling import recall_all
 
     with _memory(config, store, embedder) as memory:
-        found = recall_source(memory, source, tenant=tenant, reason=reason)
+        found = recall_all(memory, source, tenant=tenant, reason=reason)
+    touched = {
+        "decisions": found.memory.decisions,
+        "strategies": [strategy.id for strategy in found.strategies],
+        "datasets": list(found.datasets),
+        "students": list(found.students),
+    }
     if json:
-        write_json(found._asdict())
+        write_json({"disabled": found.memory.disabled, **touched})
         return
-    _changed("disabled", found.disabled, as_json=False)
-    say(f"{len(found.decisions)} decisions were shown a trajectory of {source}")
-    for id in found.decisions:
-        results.print(id, markup=False)
+    _changed("disabled", found.memory.disabled, as_json=False)
+    for what, ids in touched.items():
+        say(f"{len(ids)} {what} touched by {source}")
+        for id in ids:
+            results.print(id, markup=False)
 
 
 @app.command()

@@ -420,6 +420,12 @@ class Store:
         with self._db.read() as connection:
             return connection.scalar(sa.select(table.value).where(table.name == name))
 
+    def notes(self, beginning: str) -> list[str]:
+        """Return the names of the notes that begin so."""
+        names = sa.select(schema.meta.c.name).where(schema.meta.c.name.startswith(beginning, autoescape=True))
+        with self._db.read() as connection:
+            return list(connection.scalars(names.order_by(schema.meta.c.name)))
+
     def set_note(self, name: str, value: str) -> None:
         """Write a note about the store itself."""
         upsert(self._db, schema.meta, {"name": name, "value": value}, key=("name",))
