@@ -35,7 +35,7 @@ def demo(
     from icd.benchmark.compare import prepare_comparison
     from icd.benchmark.experiment import Request, Workplace
     from icd.benchmark.summary import summarise
-    from icd.cli.display import clock
+    from icd.cli.live import clock
     from icd.cli.play import failures, play
     from icd.cli.run import show
     from icd.cli.settings import typed_command

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from icd.cli import options
-from icd.cli.output import messages, results, say, write_json
+from icd.cli.output import results, say, write_json
+from icd.cli.settings import typed_command
 
 if TYPE_CHECKING:
     from icd.offline.training.config import TrainingConfig
@@ -96,28 +97,20 @@ def export(
 
 
 def _train(config: TrainingConfig, fresh: bool) -> TrainingResult:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from icd.cli.training_display import TrainingDisplay
     from icd.errors import MissingExtraError
 
     try:
-        from icd.offline.training.callbacks import Progressed
         from icd.offline.training.run import train as run
         from icd.offline.training.validation import evaluator_for
     except ImportError as error:
         raise MissingExtraError("training", "train") from error
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=messages, transient=True) as progress:
-        task = progress.add_task(f"{config.objective}: loading", total=None)
-
-        def on_step(now: Progressed) -> None:
-            loss = "" if now.loss is None else f" loss {now.loss:.3f}"
-            progress.update(
-                task, completed=now.step, total=now.steps, description=f"{config.objective}{loss}"
-            )
-
-        return run(config, evaluator=evaluator_for(config), fresh=fresh, on_step=on_step, say=say)
+    try:
+        with TrainingDisplay(f"training ({config.objective})") as display:
+            return run(config, evaluator=evaluator_for(config), fresh=fresh, on_step=display.on_step, say=say)
+    except KeyboardInterrupt:
+        say(f"interrupted: go on from the last checkpoint with: {typed_command()}")
+        raise
 
 
 def _nested(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def play(experiment: Experiment, title: str) -> Tally:
         with Display(title, experiment.totals) as display:
             return asyncio.run(experiment.play(display.on_event))
     except KeyboardInterrupt:
-        say("interrupted: what was played is kept, and the same command goes on from here")
+        command = experiment.config["about"]["command"]
+        again = f": {command}" if command else ""
+        say(f"interrupted: what was played is kept, and the same command goes on from here{again}")
         raise
 
 

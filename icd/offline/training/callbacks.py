@@ -25,6 +25,8 @@ class Progressed:
     steps: int
     loss: float | None
     """None until the first was logged."""
+    validation: tuple[int, int] | None = None
+    """Held-out episodes that were won last, of how many; None: not yet."""
 
 
 class Evaluator(Protocol):
@@ -54,7 +56,9 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Tell the progress."""
         losses = [row["loss"] for row in state.log_history if "loss" in row]
-        self._on_step(Progressed(state.global_step, state.max_steps, losses[-1] if losses else None))
+        seen = validations(state.log_history)
+        won = (seen[-1].won, seen[-1].episodes) if seen else None
+        self._on_step(Progressed(state.global_step, state.max_steps, losses[-1] if losses else None, won))
 
 
 class StopsCollapse(TrainerCallback):  # type: ignore[misc]
