@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from rich.table import Table
+from rich.text import Text
 
 from icd.benchmark.facts import price_text
 from icd.benchmark.statistics import Interval
@@ -46,7 +47,7 @@ def table(summary: RunSummary, width: int = _WIDE) -> Table:
     for texts in rows(summary):
         if not wide:
             texts[ratio] = texts[ratio].partition(" [")[0]
-        made.add_row(*(texts[number] for number in shown))
+        made.add_row(*(Text(texts[number]) for number in shown))  # brackets of methods are no markup
     return made
 
 

@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
@@ -47,6 +48,14 @@ def test_the_table_fits(played: tuple[RunSummary, Store], width: int) -> None:
     assert max(map(len, lines)) <= width
     assert len(lines) == 1 + len(played[0].methods)
     assert "…" not in "".join(lines)
+
+
+def test_a_methods_settings_are_no_markup(played: tuple[RunSummary, Store]) -> None:
+    summary = played[0]
+    first = summary.methods[0]
+    changed = replace(first, method=replace(first.method, name="student[strategies=global]"))
+    text = text_of(table(replace(summary, methods=(changed,)), 160), 160)
+    assert "student[strategies=global]" in text
 
 
 def test_the_notes_say_what_the_figures_depend_on(played: tuple[RunSummary, Store]) -> None:
