@@ -45,6 +45,8 @@ class Episode(NamedTuple):
     cost: float
     end: str
     violations: tuple[str, ...]
+    needless: int
+    """Questions and guesses that led nowhere."""
 
 
 def episodes(file: Path) -> dict[str, dict[str, Episode]]:
@@ -82,8 +84,9 @@ def _played_again(row: Mapping[str, Any], suite: ServiceDeskSuite, world: Servic
         handled = verdict.conversation.result != "missed"
         end = "handled, but badly" if handled else "closed without help"
     return Episode(
-        row["task"], row["won"], row["score"], len(row["steps"]), row["cost"], end, verdict.violations
-    )
+        row["task"], row["won"], row["score"], len(row["steps"]), row["cost"], end, verdict.violations,
+        verdict.conversation.needless,
+    )  # fmt: skip
 
 
 def figures_of(played: Sequence[Episode]) -> Row:
@@ -96,6 +99,7 @@ def figures_of(played: Sequence[Episode]) -> Row:
         "steps": round(average(one.steps for one in played), 1),
         "$ an episode": f"{average(one.cost for one in played):.4f}",
         "violations": round(average(len(one.violations) for one in played), 2),
+        "needless": round(average(one.needless for one in played), 2),
         **{end: number for end, number in sorted(Counter(one.end for one in played).items())},
     }
 
