@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from icd.backends.base import (
     Backend,
@@ -53,14 +54,31 @@ class PricedModel:
         return replace(self, backend=backend)
 
 
+class Purse(Protocol):
+    """Where money for calls is set aside besides the budgets of this process: other processes spend it too."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """What is to be let go when the charges are recorded."""
+
+    async def hold(self, dollars: float) -> None:
+        """Set so many US dollars aside in all, in place of what was before. Raises `BudgetError`."""
+
+
 class Bill:
     """Asks models and keeps the charges of one decision: what was paid is known even when no decision comes of it."""
 
     def __init__(
-        self, payers: Sequence[Budget] = (), *, counterfactual: bool = False, span: spans.Span | None = None
+        self,
+        payers: Sequence[Budget] = (),
+        *,
+        counterfactual: bool = False,
+        span: spans.Span | None = None,
+        purse: Purse | None = None,
     ) -> None:
         """Start an empty bill; `payers` are budgets that pay besides the models' own; `counterfactual` marks its charges
-        as no part of what the decision cost; `span`: the operation whose calls these are, if not the current one."""
+        as no part of what the decision cost; `span`: the operation whose calls these are, if not the current one; `purse`
+        is what pays in other processes too."""
         self.charges: list[Charge] = []
         self.trouble: list[Trouble] = []
         """Of calls that did not come through at once, or not at all."""
@@ -69,12 +87,21 @@ class Bill:
         self._payers = tuple(payers)
         self._counterfactual = counterfactual
         self._span = span
+        self._purse = purse
+        self._under_way: list[float] = []
+        """What each call under way may cost."""
 
     def beside(self) -> Bill:
         """Return a bill whose charges are kept here too, marked as counterfactual; the budgets pay them all the same."""
         other = Bill(self._payers, counterfactual=True, span=self._span)
         other.charges, other.trouble = self.charges, self.trouble
+        other._purse, other._under_way = self._purse, self._under_way
         return other
+
+    @property
+    def held(self) -> Sequence[str]:
+        """What is to be let go when the charges are recorded."""
+        return () if self._purse is None else self._purse.ids
 
     @property
     def cost(self) -> float:
@@ -92,11 +119,13 @@ class Bill:
             BudgetError: the call could overspend a budget; it was not made.
             BackendError: the model could not answer; only what it says was used nevertheless is paid.
         """
-        with self._paying(model, request, role) as pay, self._watched(model, request, role) as span:
-            with span.current():
-                response = await model.backend.complete(request)
-            pay(response.usage)
-            self._tell(span, response)
+        with self._paying(model, request, role) as pay:
+            await self._set_aside()
+            with self._watched(model, request, role) as span:
+                with span.current():
+                    response = await model.backend.complete(request)
+                pay(response.usage)
+                self._tell(span, response)
         return response
 
     async def stream(
@@ -114,10 +143,10 @@ class Bill:
             yield response
             return
         shown = 0
-        with (
-            self._paying(model, request, role) as pay,
-            self._watched(model, request, role, stream=True) as span,
-        ):
+        with ExitStack() as stack:
+            pay = stack.enter_context(self._paying(model, request, role))
+            await self._set_aside()
+            span = stack.enter_context(self._watched(model, request, role, stream=True))
             started = time.perf_counter()
             async with aclosing(backend.stream(request)) as items:
                 try:
@@ -134,6 +163,16 @@ class Bill:
                     if shown:
                         pay(Usage(prompt_tokens(request, backend), 0, shown, estimated=True))
                     raise
+
+    async def _set_aside(self) -> None:
+        """Set aside what the calls under way may cost and what was charged, which nobody else knows of yet."""
+        if self._purse is None or not any(self._under_way):
+            return
+        started = time.perf_counter()
+        try:
+            await self._purse.hold(self.cost + sum(self._under_way))
+        finally:
+            self.waited -= time.perf_counter() - started  # For a disk, not for a model.
 
     def _watched(
         self, model: PricedModel, request: ChatRequest, role: CallRole, *, stream: bool = False
@@ -164,6 +203,7 @@ class Bill:
                 stack.enter_context(budget.reserve(largest, f"a {role} call"))
                 for budget in (model.budget, *self._payers)
             ]
+            self._under_way.append(largest)
 
             def pay(usage: Usage) -> None:
                 if reserved[0].closed:
@@ -185,6 +225,7 @@ class Bill:
                     pay(error.usage)
                 raise
             finally:
+                self._under_way.remove(largest)
                 self.waited += time.perf_counter() - started
 
 

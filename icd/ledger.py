@@ -171,6 +171,16 @@ class Budget:
         return self._spent / _UNIT
 
     @property
+    def remedy(self) -> str:
+        """What can be done when it is used up."""
+        return self._remedy
+
+    def learn(self, spent: float) -> None:
+        """Take in how many dollars were spent by all who share this limit, if that is more than is known here."""
+        with self._lock:
+            self._spent = max(self._spent, _units(spent))
+
+    @property
     def reserved(self) -> float:
         """Dollars of calls under way."""
         return self._reserved / _UNIT

@@ -48,9 +48,14 @@ class Recorder:
         self._stored: OrderedDict[str, None] = OrderedDict()
 
     async def record(
-        self, row: DecisionRow, ledger: Sequence[LedgerRow], texts: Mapping[str, str] = NO_TEXTS
+        self,
+        row: DecisionRow,
+        ledger: Sequence[LedgerRow],
+        texts: Mapping[str, str] = NO_TEXTS,
+        *,
+        held: Sequence[str] = (),
     ) -> None:
-        """Store a receipt, its bill, and the texts that it refers to, by hash.
+        """Store a receipt, its bill, and the texts that it refers to, by hash; let go what was `held` for the bill.
 
         Raises:
             MemoryStoreError: they cannot be written.
@@ -61,15 +66,20 @@ class Recorder:
             batch.texts.update(new)
             batch.decisions.append(row)
             batch.ledger.extend(ledger)
+            batch.released.extend(held)
 
         await asyncio.wrap_future(self._commit.submit(write))
         self._remember(new)
 
-    def bill(self, ledger: Sequence[LedgerRow]) -> None:
-        """Store what was paid although nothing came of it; returns before it is durable."""
+    def bill(self, ledger: Sequence[LedgerRow], held: Sequence[str]) -> None:
+        """Store what was paid although nothing came of it, and let go what was `held`; returns before it is durable."""
 
-        if ledger:
-            self._commit.submit(lambda batch: batch.ledger.extend(ledger))
+        def write(batch: Batch) -> None:
+            batch.ledger.extend(ledger)
+            batch.released.extend(held)
+
+        if ledger or held:
+            self._commit.submit(write)
 
     def _remember(self, hashes: Iterable[str]) -> None:
         for key in hashes:

@@ -27,7 +27,7 @@ from icd.chat.call import ChatAnswer, ChatCall, Feedback, FeedbackResult, Mode, 
 from icd.chat.chat_memory import ChatMemory
 from icd.chat.drift import ChatDrift
 from icd.chat.episodes import Episodes, Place
-from icd.chat.purse import StorePurse
+from icd.chat.purse import open_bill
 from icd.chat.reading import AnswerReader
 from icd.chat.recording import Recorder, Texts, bill_of, receipt, texts_of, without_secrets
 from icd.chat.request import request_for
@@ -249,15 +249,9 @@ class ChatRuntime:
         span = spans.ambient().start(
             operations.agent, place.episode_id, model=f"icd/{policy}", tenant=call.tenant, mode=service.mode
         )
-        bill = self._bill(call, place.episode_id, receipt_id, span)
+        bill = open_bill(call, place.episode_id, receipt_id, span, self.budgets, self.commit)
         student = self._student_of(place.episode_id) if self._student_of is not None else self.student
         return _Step(call, situation, place, service, policy, student, receipt_id, bill, span, started, drift)
-
-    def _bill(self, call: ChatCall, episode_id: str, receipt_id: str, span: spans.Span) -> Bill:
-        if self.budgets is None or self.commit is None:
-            return Bill(span=span)
-        payers = self.budgets.payers(call.tenant, call.account, episode_id)
-        return Bill(payers, span=span, purse=StorePurse(self.commit, receipt_id, payers) if payers else None)
 
     async def _settle(self, step: _Step) -> Verdict:
         """Find out who answers."""
@@ -452,7 +446,8 @@ class ChatRuntime:
         call, receipt_id = replace(taught.call, account=""), taught.receipt_id + SHADOW
         step = replace(
             taught, policy=taught.service.policy, receipt_id=receipt_id, span=span, call=call,
-            bill=self._bill(call, taught.place.episode_id, receipt_id, span), started=time.perf_counter(),
+            bill=open_bill(call, taught.place.episode_id, receipt_id, span, self.budgets, self.commit),
+            started=time.perf_counter(),
         )  # fmt: skip
         with self._billed_if_it_fails(step):
             verdict = await self._settle(step)

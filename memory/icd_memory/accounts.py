@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from icd_memory import schema
 from icd_memory.database import Database
 from icd_memory.records import Records
-from icd_memory.rows import KeyRow, TenantRow
+from icd_memory.rows import KeyRow, Payer, TenantRow
 
 _KEYS, _TENANTS, _LEDGER = schema.keys.c, schema.tenants.c, schema.ledger.c
 _SPENT = sa.select(sa.func.coalesce(sa.func.sum(_LEDGER.cost), 0.0)).where(
@@ -72,6 +72,12 @@ class Accounts:
             query = query.where(_begun(since))
         with self._db.read() as connection:
             return float(connection.scalar(query) or 0.0)
+
+    def spent_of(self, payer: Payer) -> float:
+        """Return what a payer has spent, in US dollars."""
+        if payer.kind == "key":
+            return self.spent(payer.owner, payer.since)
+        return self.spent_by(payer.owner, episode_id=payer.episode_id, since=payer.since)
 
 
 def _begun(since: datetime) -> sa.ColumnElement[bool]:

@@ -364,6 +364,22 @@ def m009_watched(connection: sa.Connection) -> None:
     made.create_all(connection, checkfirst=False)
 
 
+def m010_reservations(connection: sa.Connection) -> None:
+    """What is set aside for calls under way; and what a tenant has spent is summed without reading the ledger's rows."""
+    made = sa.MetaData()
+    sa.Table(
+        "reservations",
+        made,
+        sa.Column("payer", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("units", sa.BigInteger, nullable=False),
+        sa.Index("reservations_by_id", "id"),
+    )
+    made.create_all(connection, checkfirst=False)
+    columns = "tenant, counterfactual, run_id, id, cost"
+    connection.execute(sa.text(f"CREATE INDEX ledger_by_tenant ON ledger ({columns})"))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_tenants_and_keys,
@@ -374,6 +390,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_facts,
     m008_status_index,
     m009_watched,
+    m010_reservations,
 )
 
 _applied = sa.Table("migrations", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True))

@@ -149,6 +149,37 @@ class ArtifactRow:
     created_at: datetime
 
 
+PayerKind = Literal["key", "tenant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays for a call: a key, or a tenant, in all, for an episode, or from a moment on."""
+
+    name: str
+    """By which processes agree whose money it is."""
+    kind: PayerKind
+    owner: str
+    """The key's id, or the tenant's."""
+    limit: float
+    """US dollars."""
+    episode_id: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(slots=True)
+class Hold:
+    """Money to be set aside for a call, and what came of it."""
+
+    id: str
+    dollars: float
+    payers: tuple[Payer, ...]
+    refused: Payer | None = None
+    """Who has not enough; None: granted."""
+    spent: list[float] = field(default_factory=list)
+    """US dollars that were spent, by payer, up to the one that refused."""
+
+
 @dataclass(slots=True)
 class Batch:
     """Rows that are stored together, gathered from several writers."""
@@ -157,6 +188,9 @@ class Batch:
     """By `text_hash`."""
     decisions: list[DecisionRow] = field(default_factory=list)
     ledger: list[LedgerRow] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    """Ids of holds that are let go."""
 
 
 class ThreadStep(NamedTuple):

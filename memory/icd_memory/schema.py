@@ -166,6 +166,16 @@ ledger = sa.Table(
     sa.Column("tenant", sa.Text, nullable=False, server_default="default"),
     sa.Column("account", sa.Text, nullable=False, server_default=""),
     sa.Index("ledger_by_account", "account", "counterfactual", "cost"),
+    sa.Index("ledger_by_tenant", "tenant", "counterfactual", "run_id", "id", "cost"),
+)
+
+reservations = sa.Table(
+    "reservations",
+    metadata,
+    sa.Column("payer", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Index("reservations_by_id", "id"),
 )
 
 texts = sa.Table(

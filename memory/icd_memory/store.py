@@ -32,6 +32,7 @@ from icd_memory.figures import Figures
 from icd_memory.links import DIGESTED
 from icd_memory.migrations import MIGRATIONS
 from icd_memory.records import Inserter, Records, upsert
+from icd_memory.reservations import Reservations
 from icd_memory.rows import (
     AdmissionRow,
     Batch,
@@ -122,6 +123,7 @@ class Store:
         self.fact_sources = FactSources(database)
         self.figures = Figures(database)
         self.curation = Curation(database)
+        self.reservations = Reservations(database, self.accounts)
         self.strategies = StrategyTables(database)
         self.trust = SourceTrust(database)
         self.watched = Watched(database)
@@ -351,6 +353,8 @@ class Store:
             self._texts.add(sorted(batch.texts.items()))
             self._add_decisions(batch.decisions)
             self._ledger.add(batch.ledger)
+            self.reservations.release(batch.released)
+            self.reservations.add(batch.holds)
 
     def _add_decisions(self, rows: Sequence[DecisionRow]) -> int:
         """Store receipts and append those that are new to their tenants' chains; return how many were new."""
