@@ -2,7 +2,7 @@
 
 Reads each ``benchmarks/results/NAME/summary.json``, which ``icd report RUN --json`` gives, and writes the block between
 the two markers of README.md; without ``--write`` it prints the block. Derived methods, and those with changed settings
-other than strategies, are left to the reports.
+other than strategies, are left to the reports. After a trained student's table comes that of `benchmarks/dial.py`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,13 @@ def block(results: Path, root: Path = ROOT) -> str:
     for path in sorted(results.glob("*/summary.json")):
         for run in json.loads(path.read_text("utf-8")):
             lines += ["", *_run(run, path.parent.relative_to(root).as_posix())]
+        if (dial := path.parent / "dial.md").is_file():
+            lines += [
+                "",
+                "The same tasks before and after fine-tuning:",
+                "",
+                dial.read_text("utf-8").rstrip(),
+            ]
     return "\n".join([*lines, "", END])
 
 

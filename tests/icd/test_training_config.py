@@ -14,6 +14,7 @@ from icd.offline.training.config import load_config
 from icd.offline.training.monitor import Validation, collapsed, judge
 from icd.offline.training.rows import Conversation, Pair, read_rows
 
+EXAMPLES = Path(__file__).parents[2] / "examples/offline"
 GIVEN: dict[str, Any] = {"model": "smollm2-135m", "data": "data", "output": "out"}
 GPU: dict[str, Any] = {
     **GIVEN,
@@ -75,6 +76,26 @@ def test_the_gpu_configuration_is_well_formed() -> None:
     assert adapter(config.lora).target_modules == "all-linear"
     if is_bitsandbytes_available():
         assert quantisation().load_in_4bit
+
+
+def test_the_launch_configuration_is_well_formed() -> None:
+    """accelerate takes it; four GPUs cannot be had here."""
+    args = pytest.importorskip(
+        "accelerate.commands.config.config_args", reason="the extra `train` is not installed"
+    )
+    config = args.load_config_from_file(str(EXAMPLES / "accelerate.yaml"))
+    assert (config.distributed_type.value, config.num_processes) == ("MULTI_GPU", 4)
+    assert config.mixed_precision == "bf16"
+    assert not config.use_cpu
+
+
+def test_the_example_is_a_configuration_on_a_gpu_too() -> None:
+    example = EXAMPLES / "household-smollm2.toml"
+    config = load_config(example, {})
+    assert (config.seed, config.lora.r, config.batch_size * config.accumulate) == (0, 16, 8)
+    wide = load_config(example, {"batch_size": 8, "accumulate": 1, "packing": True, "load_4bit": True})
+    made = arguments(wide, cuda=True, bf16=True)
+    assert (made["bf16"], made["use_cpu"], made["per_device_train_batch_size"]) == (True, False, 8)
 
 
 def test_cuda_that_is_not_there_is_refused() -> None:

@@ -61,7 +61,9 @@ def tokenizer_of(template: str, merges: tuple[str, ...] = MERGES) -> Any:
     return fast
 
 
-def write_student(folder: Path, *, seed: int = 0, merges: tuple[str, ...] = MERGES) -> Path:
+def write_student(
+    folder: Path, *, seed: int = 0, merges: tuple[str, ...] = MERGES, positions: int = 512
+) -> Path:
     """Write a random student, or skip the test where what trains it is not installed."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
@@ -78,7 +80,7 @@ def write_student(folder: Path, *, seed: int = 0, merges: tuple[str, ...] = MERG
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=512,
+        max_position_embeddings=positions,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,

@@ -1,4 +1,5 @@
-"""Held-out episodes played with a student in training: zero-shot, one sample a step, no teacher.
+"""Held-out episodes played with a student in training: zero-shot, one sample a step, no teacher, prompted as the data
+set's rows are.
 
 The tasks are those that the data set kept out of training (`icd offline dataset`); of a lone file of rows, the last ones
 of the split.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from icd.cascade import parse_policy
 from icd.episode import play
 from icd.errors import ConfigurationError
 from icd.ledger import Budget
+from icd.offline.card import CARD, read_card
 from icd.offline.examples import EXAMPLES, Example, file_of, rows_of
 from icd.offline.training.callbacks import Evaluator
 from icd.offline.training.config import TrainingConfig
 from icd.offline.training.loading import checkpoint
 from icd.prices import Price
+from icd.prompting import PromptSettings
 from icd.runtime import Runtime
 from icd.runtime_settings import RuntimeSettings
 from icd_envs.base import Suite, Task
@@ -64,6 +68,17 @@ def held_out(config: TrainingConfig, where: Suite) -> Sequence[Task]:
     return found[: settings.tasks]
 
 
+def runtime_settings(config: TrainingConfig) -> RuntimeSettings:
+    """Return how the episodes are played: prompts show what those of the data set show, by its card."""
+    settings = RuntimeSettings(policy=parse_policy("student"), k=0, plan_k=0, temperature=0.0)
+    if not (config.data / CARD).is_file():
+        return settings
+    facts = read_card(config.data).prompt
+    shown = {field.name: facts[field.name] for field in fields(PromptSettings) if field.name in facts}
+    limits = {name: facts[name] for name in ("max_tokens", "max_code_tokens")}
+    return replace(settings, student_prompt=PromptSettings(**shown), **limits)
+
+
 def _kept_out(folder: Path) -> frozenset[str]:
     return frozenset(row.task for row in rows_of(Example, file_of(folder, EXAMPLES, "validation")))
 
@@ -71,8 +86,7 @@ def _kept_out(folder: Path) -> frozenset[str]:
 async def _play(
     backend: TransformersBackend, where: Suite, tasks: Sequence[Task], config: TrainingConfig
 ) -> int:
-    settings = RuntimeSettings(policy=parse_policy("student"), k=0, plan_k=0, temperature=0.0)
-    runtime = Runtime(student=PricedModel(backend, Price.free(), Budget()), settings=settings)
+    runtime = Runtime(student=PricedModel(backend, Price.free(), Budget()), settings=runtime_settings(config))
     world = where.environment(config.validation.max_steps)
     try:
         won = 0
