@@ -6,7 +6,7 @@
 and filters below on a store of 100,000 episodes with about 1.6 million steps (`console_store`); target: at most 200.
 `p95_ms_100k_episodes` is the 95th percentile, `worst_ms_100k_episodes` the median of the slowest page, and `ms ...` those
 of each; `median_cpu_ms_...`: processor time, which a busy machine changes less. Every page is asked for once before
-(`first_ms_100k_episodes`: the slowest of these; a run's report is drawn then, and kept), and then in turn, round by round.
+(`first_ms_100k_episodes`: the slowest; a run's report is drawn then, and kept), and then in turn, round by round.
 Searching by meaning is no part of it: that is the memory's search.
 - `import_...`: see benchmarks/exchange_import.py.
 
