@@ -18,18 +18,28 @@ from icd.errors import MissingExtraError
 from icd.offline.examples import Example, Pair, Turn
 from icd_memory.schema import dump_json
 
-__all__ = ["FORMATS", "Format", "openai_row", "preference_row", "sharegpt_row", "write_format"]
+__all__ = [
+    "FORMATS",
+    "SPEAKERS",
+    "Format",
+    "openai_row",
+    "preference_row",
+    "shared_turn",
+    "sharegpt_row",
+    "write_format",
+]
 
 Format = Literal["openai", "sharegpt", "parquet"]
 FORMATS: tuple[Format, ...] = ("openai", "sharegpt", "parquet")
 """Besides the data set's own; pairs are written as ``preference`` with the first two."""
-_SPEAKERS = {
+SPEAKERS = {
     "system": "system",
     "developer": "system",
     "user": "human",
     "assistant": "gpt",
     "tool": "observation",
 }
+"""Who speaks in a ShareGPT conversation, by role."""
 
 
 def openai_row(row: Example) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def openai_row(row: Example) -> dict[str, Any]:
 
 def sharegpt_row(row: Example) -> dict[str, Any]:
     """Return a row as ShareGPT files have it; turns that call tools are of ``function_call``."""
-    turns = [_shared(turn) for turn in row.messages]
+    turns = [shared_turn(turn) for turn in row.messages]
     tools = {"tools": json.dumps(list(row.tools), ensure_ascii=False)} if row.tools else {}
     return {"id": row.id, "conversations": turns, **tools}
 
@@ -78,13 +88,14 @@ def write_format(rows: Sequence[Example] | Sequence[Pair], kind: Format, path: P
     return target
 
 
-def _shared(turn: Turn) -> dict[str, str]:
+def shared_turn(turn: Turn) -> dict[str, str]:
+    """Return a message as a turn of a ShareGPT conversation."""
     if turn.get("tool_calls"):
         calls = [call["function"] for call in turn["tool_calls"]]
         return {"from": "function_call", "value": json.dumps(calls, ensure_ascii=False)}
     content = turn["content"]
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    return {"from": _SPEAKERS[turn["role"]], "value": text}
+    return {"from": SPEAKERS[turn["role"]], "value": text}
 
 
 def _tools(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

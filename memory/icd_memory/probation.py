@@ -12,18 +12,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 
 from icd_memory.admission import Admission
-from icd_memory.screening import (
-    MOST_ALIKE,
-    aimed_at_the_model,
-    alike,
-    outside,
-    possible_by,
-    ungrounded,
-    verbs,
-)
+from icd_memory.neighbours import Neighbours
+from icd_memory.screening import aimed_at_the_model, outside, ungrounded
 from icd_memory.source_trust import Level, SourceRow
 from icd_memory.store import Store
 from icd_memory.trajectory import Trajectory
@@ -32,8 +24,6 @@ PROVEN_BY = 3
 """Verified successes on different tasks after which a stranger's demonstrations are shown."""
 MOST_OF_A_STRANGER = 2
 """Excerpts of one stranger in a prompt."""
-_LOOKED_AT = 200
-"""Trajectories that a new one is compared with."""
 WAITS = "waits for trust in its source"
 WAITS_FOR_A_PERSON = "waits for a person to approve its source"
 HELD_BACK = "held back"
@@ -71,7 +61,12 @@ class Probation:
         self.refresh()
 
     def judged(
-        self, admission: Admission, *, stranger: bool, possible: Callable[[str], bool] | None = None
+        self,
+        admission: Admission,
+        *,
+        stranger: bool,
+        possible: Callable[[str], bool] | None = None,
+        neighbours: Neighbours | None = None,
     ) -> Admission:
         """Return what becomes of a trajectory that admission would show.
 
@@ -79,6 +74,7 @@ class Probation:
             admission: what was found by its outcome.
             stranger: its source is not the tenant's own, unless a person has approved it.
             possible: says whether an action is in the action space; None: as the demonstrations there are begin.
+            neighbours: what it is compared with, of who judges many; None: read for this one.
         """
         t = admission.trajectory
         if admission.status != "demonstration":
@@ -86,13 +82,21 @@ class Probation:
         level = self.level(t.tenant, t.provenance.source)
         if level == "recalled":
             return replace(admission, status="quarantine", reason="its source was recalled")
-        if (why := self._sign(t, stranger and level != "approved", possible)) is not None:
+        near = neighbours or self.neighbours()
+        if (why := self._sign(t, stranger and level != "approved", possible, near)) is not None:
             return replace(admission, status="quarantine", reason=f"{HELD_BACK}: {why}")
         if not stranger or level in ("approved", "proven"):
             return admission
-        self._store.trust.add(SourceRow(t.tenant, t.provenance.source, "unknown", "first seen", self._now()))
-        self.refresh()
+        if level is None:
+            self._store.trust.add(
+                SourceRow(t.tenant, t.provenance.source, "unknown", "first seen", self._now())
+            )
+            self.refresh()
         return replace(admission, status="quarantine", reason=WAITS)
+
+    def neighbours(self) -> Neighbours:
+        """Return what trajectories are compared with; it keeps what it reads."""
+        return Neighbours(self._store, self.level)
 
     def waiting(self, tenant: str, source: str, *reasons: str) -> list[Trajectory]:
         """Return what of a source waits for one of these reasons."""
@@ -105,7 +109,9 @@ class Probation:
         actions = {(t.environment, *(step.action for step in t.steps)) for t in waiting}
         return min(len(goals), len(actions)) >= PROVEN_BY
 
-    def _sign(self, t: Trajectory, stranger: bool, possible: Callable[[str], bool] | None) -> str | None:
+    def _sign(
+        self, t: Trajectory, stranger: bool, possible: Callable[[str], bool] | None, neighbours: Neighbours
+    ) -> str | None:
         """Return why a trajectory looks made to mislead; a stranger's is looked at more closely."""
         if words := aimed_at_the_model(t):
             return f"it instructs the model: {words!r}"
@@ -113,17 +119,10 @@ class Probation:
             return None
         if name := ungrounded(t):
             return f"an action holds {name!r}, which was never seen"
-        if (possible or (possible := self._as_others_do(t))) and (action := outside(t, possible)) is not None:
+        if (possible or (possible := neighbours.possible(t))) and (
+            action := outside(t, possible)
+        ) is not None:
             return f"an action that is not possible: {action[:80]!r}"
-        same = self._store.trajectories(
-            tenant=t.tenant, source=t.provenance.source, environment=t.environment
-        )
-        if alike(t, [o for o in islice(same, _LOOKED_AT) if o.id != t.id]) >= MOST_ALIKE:
+        if neighbours.repeated(t):
             return "its source repeats itself"
         return None
-
-    def _as_others_do(self, t: Trajectory) -> Callable[[str], bool] | None:
-        """Return a test by the family's own demonstrations; None: there are too few to tell."""
-        shown = self._store.trajectories(tenant=t.tenant, environment=t.environment, status="demonstration")
-        own = [o for o in islice(shown, _LOOKED_AT) if self.level(o.tenant, o.provenance.source) is None]
-        return possible_by(verbs(own)) if len(own) >= 10 else None

@@ -229,6 +229,12 @@ class Memory:
                 if index is not None:
                     index.add(made)
 
+    def index_open(self, trajectories: Iterable[Trajectory]) -> None:
+        """Like `index_added`, but only for the indexes that are open: the others embed when they are."""
+        with self._lock:
+            open_now = frozenset(self._indexes)
+        self.index_added(t for t in trajectories if Family(t.tenant, t.environment) in open_now)
+
     def set_status(self, id: str, status: Status, reason: str) -> None:
         """Change where a trajectory stands, and whether it is found."""
         trajectory = self.store.trajectory(id)

@@ -43,13 +43,16 @@ _RULES = (
     "instruction", "prompt", "directi", "guidelines", "guardrails", "rules", "constraints", "system message",
     "safety policies", "safety measures",
 )  # fmt: skip
+_HAS = ("must", "should", "have to", "need to", "are to", "will")
 _CUES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (_RULES, (
         "ignore", "disregard", "forget", "overrid", "bypass", "overrule", "circumvent", "discard", "neglect", "violate",
-        "supersede", "set aside", "throw away", "pay no attention to", "follow", "obey", "heed", "adhere to", "comply with",
-        "respect", "bound by", "no longer", "do not", "don't", "does not", "doesn't", "new ",
+        "supersede", "set aside", "throw away", "pay no attention to", "follow", "obey", "heed", "adhere to",
+        "comply with", "respect", "bound by", "no longer", "do not", "don't", "does not", "doesn't", "new ",
     )),
-    (("ignore", "disregard", "forget", "discard"), ("above", "before", "previous", "prior", "earlier", "told", "so far", "said")),
+    (("ignore", "disregard", "forget", "discard"), (
+        "above", "before", "previous", "prior", "earlier", "told", "so far", "said",
+    )),
     (("precedence over", "priority over"),),
     ((
         "you are now", "you are no longer", "you are free ", "you are actually", "from now on", "pretend ", " mode",
@@ -61,9 +64,9 @@ _CUES: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("refer", "query", "look", "use", "retrieve", "answer", "instead", "rather than"),
         ("data", "record", "information", "knowledge", "entr", "account", "item", "request", "quer", "file"),
     ),
-    (tuple(
+    (_HAS, tuple(
         f"{who} {has}" for who in ("you", "agent", "assistant", "model", "one")
-        for has in ("must", "should", "have to", "need to", "are to", "will")
+        for has in _HAS
     ),),
     (("this rule ", "this policy ", "this instruction ", "this note "),),
 )  # fmt: skip
@@ -152,4 +155,3 @@ def texts_of(trajectory: Trajectory) -> Iterable[str]:
 @lru_cache(5_000)
 def _plain(text: str) -> str:
     return folded(text)
-

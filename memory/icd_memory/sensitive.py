@@ -71,11 +71,16 @@ def find_sensitive(text: str) -> tuple[Span, ...]:
 def _find(text: str) -> tuple[Span, ...]:
     plain = _ESCAPE.sub("  ", text) if "\\" in text else text
     low = plain.lower() if plain.isascii() else plain.translate(_SMALL)
-    numbers = [match.span() for match in _NUMBER.finditer(plain)]
+    cued = frozenset(cue for cue in _CUES if cue in low)
+    numbers = [match.span() for match in _NUMBER.finditer(plain)] if _ANY_DIGIT.search(plain) else []
+    if not cued and not numbers:
+        return ()
     found: list[Span] = []
     for rule in _RULES:
-        places = numbers if not rule.cues else [at for cue in rule.cues for at in _places(cue, low)]
-        for start, end in _joined(places, *rule.around):
+        places = (
+            numbers if not rule.cues else [at for cue in rule.cues if cue in cued for at in _places(cue, low)]
+        )
+        for start, end in _joined(places, *rule.around) if places else ():
             found += _fitting(rule, plain, start, end)
     return tuple(_apart(found)) if found else ()
 
@@ -210,6 +215,7 @@ _ESCAPE = re.compile(r"""\\[nrt"\\/]""")
 _BLOB = re.compile("[A-Za-z0-9+/=]{4096,}")
 """An image or another file, in which anything could be found."""
 _DIGIT = re.compile("[0-9]")
+_ANY_DIGIT = re.compile(r"\d")
 _LETTER = re.compile("[A-Za-z]")
 _NUMBER = re.compile(r"\d[\d ().A-Z-]{5,}")
 """Where a number may stand that is worth a look."""
@@ -367,3 +373,4 @@ _RULES: tuple[_Rule, ...] = (
     _Rule("ip", (), re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)"), _is_public_address),
 )
 """In the order of precedence."""
+_CUES = tuple(dict.fromkeys(cue for rule in _RULES for cue in rule.cues))

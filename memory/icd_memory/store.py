@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from icd_memory import schema
 from icd_memory.accounts import Accounts
 from icd_memory.artifacts import Artifacts
+from icd_memory.bulk import BulkTrajectories
 from icd_memory.chain import ReceiptChain
 from icd_memory.codec import trajectory_from_json, trajectory_to_json
 from icd_memory.curation import Curation
@@ -118,6 +119,7 @@ class Store:
         self._feedback = Records(database, schema.feedback, FeedbackRow, key=("tenant", "id"))
         self.accounts = Accounts(database)
         self.artifacts = Artifacts(database)
+        self.bulk = BulkTrajectories(database)
         self.chain = ReceiptChain(database)
         self.facts = FactTables(database)
         self.fact_sources = FactSources(database)

@@ -95,7 +95,8 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
         text = _without(text, unicodedata.combining)
-    return _SPACES.sub(" ", text.lower().replace("\r", "\n"))
+    text = text.lower().replace("\r", "\n")
+    return _SPACES.sub(" ", text) if "  " in text or "\t" in text or not text.isascii() else text
 
 
 def _without(text: str, unwanted: Callable[[str], object]) -> str:

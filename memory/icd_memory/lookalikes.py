@@ -1,0 +1,95 @@
+"""Near-duplicates of a source's first trajectories, counted at once. Exact, but for collisions of 64-bit hashes.
+
+Two trajectories are alike by their word triples. Against many others the triples are looked up in one table that says
+for each which of the others have it, so that a stranger's millionth trajectory costs as little as its tenth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+Triples = npt.NDArray[np.uint64]
+"""The distinct word triples of a text as hashes of this process, in ascending order."""
+
+_ALIKE = 0.6
+"""Share of common word triples from which two are near-duplicates."""
+_WORD = re.compile(r"[^\W\d]+")
+_LETTERS = str.maketrans({chr(code): " " for code in range(128) if not _WORD.match(chr(code))})
+_MIXED = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
+"""Odd numbers by which the places of a triple's words differ."""
+_MOST_PENDING = 8
+_SEEN = 1 << 20
+
+
+def triples(texts: Iterable[str]) -> Triples:
+    """Return the word triples of texts as one; numbers don't count, nor does case."""
+    whole = " ".join(texts).lower()
+    words = whole.translate(_LETTERS).split() if whole.isascii() else _WORD.findall(whole)
+    if len(words) < 3:
+        return np.empty(0, dtype=np.uint64)
+    codes = np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64)
+    first, second, third = (codes * factor for factor in _MIXED)
+    return _distinct(first[:-2] + second[1:-1] + third[2:])
+
+
+def _distinct(codes: Triples) -> Triples:
+    """Return what is different, in order; faster than `numpy.unique`, which may go by hashes."""
+    codes = np.sort(codes)
+    found: Triples = codes[np.append(True, codes[1:] != codes[:-1])] if len(codes) else codes
+    return found
+
+
+class Lookalikes:
+    """Some trajectories that others are compared with."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._seen = np.zeros(_SEEN, dtype=np.bool_)
+        """By the last bits of a triple: whether any of them may have it."""
+        self._pending: list[Triples] = []
+        self._keys: Triples = np.empty(0, dtype=np.uint64)
+        self._owners: npt.NDArray[np.uint8] = np.empty((0, 0), dtype=np.uint8)
+        """A row a key: the bits of those that have it."""
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def add(self, theirs: Triples) -> None:
+        """Compare with these too from now on."""
+        self._sizes.append(len(theirs))
+        self._pending.append(theirs)
+        self._seen[theirs % _SEEN] = True
+        if len(self._pending) > max(_MOST_PENDING, len(self) // 16):
+            self._merge()
+
+    def count(self, mine: Triples) -> int:
+        """Return how many are near-duplicates of these."""
+        size = len(mine)
+        mine = mine[self._seen[mine % _SEEN]]
+        # 0.6 of the union, which is both sizes less what is shared: with the smallest of the others at least that much.
+        if not len(self) or 16 * len(mine) < 6 * (size + min(self._sizes)):
+            return 0
+        tabled = len(self) - len(self._pending)
+        shared = np.zeros(len(self), dtype=np.int64)
+        if tabled and len(self._keys):
+            places = np.minimum(np.searchsorted(self._keys, mine), len(self._keys) - 1)
+            rows = self._owners[places[self._keys[places] == mine]]
+            shared[:tabled] = np.unpackbits(rows, axis=1, count=tabled).sum(axis=0)
+        for number, theirs in enumerate(self._pending, tabled):
+            shared[number] = len(np.intersect1d(mine, theirs, assume_unique=True))
+        together = np.asarray(self._sizes, dtype=np.int64) + size - shared
+        return int((shared >= _ALIKE * together).sum())
+
+    def _merge(self) -> None:
+        """Take those that wait into the table."""
+        tabled = len(self) - len(self._pending)
+        keys = _distinct(np.concatenate([self._keys, *self._pending]))
+        owners = np.zeros((len(keys), -(-len(self) // 8)), dtype=np.uint8)
+        owners[np.searchsorted(keys, self._keys), : self._owners.shape[1]] = self._owners
+        for number, theirs in enumerate(self._pending, tabled):
+            owners[np.searchsorted(keys, theirs), number // 8] |= np.uint8(128 >> number % 8)
+        self._keys, self._owners, self._pending = keys, owners, []
