@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -311,3 +314,10 @@ def test_nobody_watches_by_default() -> None:
 
 def test_fakes_need_no_location() -> None:
     assert not isinstance(student(same("x")).backend, LocatedBackend)
+
+
+def test_the_trace_in_the_docs_is_what_the_example_prints() -> None:
+    root = Path(__file__).parents[2]
+    example = root / "examples/observability/trace_of_a_step.py"
+    printed = subprocess.run([sys.executable, example], check=True, capture_output=True, text=True).stdout
+    assert f"```text\n{printed}```" in (root / "docs/observability.md").read_text("utf-8")
