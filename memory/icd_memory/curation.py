@@ -200,6 +200,7 @@ class Curation:
 
     def environments(self, tenant: str) -> list[str]:
         """Return the environments of which there are trajectories."""
-        query = sa.select(_F.environment).where(_F.tenant == tenant).distinct().order_by(_F.environment)
+        # Of the trajectories' own table, whose index has all of it.
+        query = sa.select(_T.environment).where(_T.tenant == tenant).distinct().order_by(_T.environment)
         with self._db.read() as connection:
             return list(connection.scalars(query))

@@ -167,13 +167,17 @@ class Figures:
         with self._db.read() as connection:
             return [Scope(r, m, int(n), int(s), int(t), d) for r, m, n, s, t, d in connection.execute(query)]
 
-    def totals(self, tenant: str, run_id: str | None = None, method: str | None = None) -> list[Totals]:
+    def totals(
+        self, tenant: str, run_id: str | None = None, method: str | None = None, category: str | None = None
+    ) -> list[Totals]:
         """Return the sums by run, method, kind and day, by day."""
         wanted = [_TOTALS.tenant == tenant, _TOTALS.episodes > 0]
         if run_id is not None:
             wanted.append(_TOTALS.run_id == run_id)
         if method is not None:
             wanted.append(_TOTALS.method == method)
+        if category is not None:
+            wanted.append(_TOTALS.category == category)
         columns = [_TOTALS[name] for name in (*_KEYS, *_SUMS)]
         query = sa.select(*columns).where(*wanted).order_by(_TOTALS.day, _TOTALS.category)
         with self._db.read() as connection:

@@ -90,8 +90,8 @@ def one(here: Here, id: str, older: _Place = None, newer: _Place = None) -> Resp
 
 def _others(here: Visit, listed: ListedDemonstration) -> Totals:
     """Return the sums of the other episodes of its kind, in which students took steps."""
-    rows = here.site.store.figures.totals(here.tenant)
-    mine = Totals.over([r for r in rows if r.category == listed.category and r.student_steps])
+    rows = here.site.store.figures.totals(here.tenant, category=listed.category)
+    mine = Totals.over([row for row in rows if row.student_steps])
     return Totals(
         episodes=mine.episodes - listed.episodes,
         judged=mine.judged - listed.judged,
