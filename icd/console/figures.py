@@ -28,7 +28,7 @@ def share(value: float | None) -> str:
 
 def interval_text(interval: Interval | None, kind: str = "share") -> str:
     """Return the ends of an interval."""
-    if interval is None or math.isnan(interval.value):
+    if interval is None or math.isnan(interval.value) or math.isnan(interval.low):
         return ""
     write = dollars if kind == "dollars" else share if kind == "share" else _count
     return f"{write(interval.low)} to {write(interval.high)}"

@@ -37,17 +37,20 @@ class Overview:
 
 
 def choose_scope(scopes: Sequence[Scope], run_id: str, method: str) -> Scope | None:
-    """Return the scope that was asked for; else live traffic, else the latest method in which student and teacher share
-    the steps, else the latest; None: there are no episodes."""
-    asked = [s for s in scopes if s.run_id == run_id and (not method or s.method == method)]
+    """Return the scope that was asked for; None: there are no episodes.
+
+    Of a run without a method (or with one that it lacks), the first in which student and teacher share the steps. Without
+    a run, live traffic; else the latest.
+    """
     live = [s for s in scopes if s.run_id == LIVE_RUN]
-    shared = [s for s in scopes if s.student_steps and s.teacher_steps]
-    found = asked if run_id else live or shared or scopes
+    found = [s for s in scopes if s.run_id == run_id] or live or list(scopes)
     if not found:
         return None
-    if found[0].run_id == LIVE_RUN and not method:
-        return Scope(LIVE_RUN, "", sum(s.episodes for s in live), 0, 0, max(s.last_day for s in live))
-    return found[0]
+    exact = [s for s in found if s.method == method]
+    if found[0].run_id == LIVE_RUN and not (method and exact):
+        return Scope(LIVE_RUN, "", sum(s.episodes for s in found), 0, 0, max(s.last_day for s in found))
+    shared = [s for s in found if s.student_steps and s.teacher_steps]
+    return (exact or shared or found)[0]
 
 
 def is_collection(store: Store, run_id: str) -> bool:
