@@ -9,19 +9,16 @@ episodes, feedback, strategies with their approvals, and single ledger rows are 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(_ROOT / place) for place in ("", "memory", "envs", "tests/memory")]
+sys.path[:0] = [str(_ROOT / place) for place in ("", "memory", "envs", "benchmarks", "tests/memory")]
 
-from conftest import postgres_schema  # noqa: E402
 from kill_rounds import KillRounds, run  # noqa: E402
+from trust_places import places  # noqa: E402
 
 QUICK, FULL = 6, 300
 _LOOK_EVERY = 25
@@ -30,8 +27,8 @@ _LOOK_EVERY = 25
 def figures(rounds: int) -> dict[str, float | int]:
     """Return the figures of `benchmarks/trust.py`: of so many rounds on each database."""
     done = lost = torn = acknowledged = 0
-    with _places() as places:
-        for name, place in places.items():
+    with tempfile.TemporaryDirectory() as folder, places(Path(folder)) as databases:
+        for name, place in databases.items():
             found = run(place, rounds, check_every=_LOOK_EVERY, told=partial(_say, name, rounds))
             done += found.rounds
             lost += len(found.lost)
@@ -39,7 +36,7 @@ def figures(rounds: int) -> dict[str, float | int]:
             acknowledged += len(found.acknowledged)
     return {
         "kill_rounds": done,
-        "kill_databases": len(places),
+        "kill_databases": len(databases),
         "acknowledged": acknowledged,
         "lost_acknowledged": lost,
         "torn_writes": torn,
@@ -53,19 +50,6 @@ def _say(name: str, rounds: int, found: KillRounds) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-@contextmanager
-def _places() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory() as folder:
-        places = {"SQLite": str(Path(folder) / "store.db")}
-        if "ICD_TEST_POSTGRES" in os.environ:
-            schema = postgres_schema(os.environ["ICD_TEST_POSTGRES"])
-            places["PostgreSQL"] = next(schema)
-            yield places
-            next(schema, None)
-        else:
-            yield places
 
 
 if __name__ == "__main__":
