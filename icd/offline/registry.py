@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,9 +17,11 @@ from icd.benchmark.conditions import digest
 from icd.downloads import sha256_of
 from icd.errors import ConfigurationError
 from icd.offline.card import Card
-from icd.offline.dataset import DataSet
 from icd_memory.rows import ArtifactRow
 from icd_memory.store import Store
+
+if TYPE_CHECKING:
+    from icd.offline.dataset import DataSet
 
 __all__ = [
     "Recall",

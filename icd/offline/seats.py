@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from icd.calls import PricedModel
 from icd.errors import ConfigurationError, IcdError
 from icd.offline.active import Pointer, read_pointer, student_for
-from icd.offline.gate import end_trial
 from icd.offline.registry import damaged, find_student
 from icd_memory.store import Store
 
@@ -95,6 +94,8 @@ class StudentSeats:
             self._prepare(canary.student if canary else None)
         except IcdError as error:
             assert canary is not None
+            from icd.offline.gate import end_trial
+
             _log.error("%s cannot be used, its trial ends: %s", canary.student, error)
             end_trial(self._store, canary.student, f"it cannot be used: {error}", lambda: datetime.now(UTC))
             canary = None
