@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from icd_memory.embedding import HashingEmbedder
+from icd_memory.errors import StrategyNotFoundError
 from icd_memory.recall import approve_source, recall_source
 from icd_memory.retrieval import Memory, Query
-from icd_memory.rows import DecisionRow, FeedbackRow
+from icd_memory.rows import Batch, DecisionRow, FeedbackRow, LedgerRow
 from icd_memory.store import Store
+from icd_memory.strategies import StrategyLibrary
+from icd_memory.strategy import StrategyDraft
+from icd_memory.tenant_rows import TenantRows
 from icd_memory.trajectory import Outcome, Provenance, Step, Trajectory
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,8 +35,11 @@ def cross_tenant_rows(seed: int, operations: int) -> int:
     rng = random.Random(seed)
     with Store.open(":memory:") as store, Memory.open(store, HashingEmbedder()) as memory:
         world = _World(rng, store, memory)
-        doing = (world.remember, world.decide, world.judge, world.trust, world.take_back)
+        doing = (
+            world.remember, world.decide, world.judge, world.trust, world.take_back, world.teach, world.forget
+        )  # fmt: skip
         for number in range(operations):
+            world.made = number
             rng.choice(doing)(number, rng.choice(TENANTS))
             world.look(rng.choice(TENANTS))
         for tenant in TENANTS:
@@ -44,7 +52,8 @@ class _World:
 
     def __init__(self, rng: random.Random, store: Store, memory: Memory) -> None:
         self.rng, self.store, self.memory = rng, store, memory
-        self.crossed = 0
+        self.library = StrategyLibrary(store)
+        self.crossed = self.made = 0
 
     def remember(self, number: int, tenant: str) -> None:
         goal = f"order {self.rng.randrange(3)}"
@@ -62,7 +71,23 @@ class _World:
     def decide(self, number: int, tenant: str) -> None:
         body = {"excerpts": [[f"{t}/t{self.rng.randrange(60)}", 0, 1.0] for t in TENANTS]}
         row = DecisionRow(f"{tenant}/d{number}", "e", number, body, NOW, tenant, "thread")
-        self.store.add_decision(row)
+        bill = LedgerRow(
+            f"{tenant}/l{number}", "live", "student", "m", 1, 0, 1, 0.5, "e", row.id, tenant=tenant
+        )
+        self.store.add_batch(Batch(decisions=[row], ledger=[bill]))
+
+    def teach(self, number: int, tenant: str) -> None:
+        id, other = f"{tenant}/s{number}", self.rng.choice(TENANTS)
+        self.library.propose(StrategyDraft("When?", f"Now {id}.", "chat", tenant=tenant, id=id), by="a")
+        with suppress(StrategyNotFoundError):
+            self.library.approve(id, by="b", why="good", tenant=other)
+            self.crossed += other != tenant
+
+    def forget(self, number: int, tenant: str) -> None:
+        before = {other: self.store.feedback(other, "e") for other in TENANTS if other != tenant}
+        if self.rng.random() < 0.2:
+            self.store.of(tenant).erase_feedback("e")
+        self.crossed += sum(self.store.feedback(other, "e") != rows for other, rows in before.items())
 
     def judge(self, number: int, tenant: str) -> None:
         row = FeedbackRow(f"f{number % 5}", tenant, "e", None, True, None, tenant, "", NOW)
@@ -85,7 +110,9 @@ class _World:
         store = self.store
         self._count([t.id for t in store.trajectories(tenant=tenant)], tenant)
         self._count([t.id for t in store.listing(tenant=tenant)], tenant)
-        self.crossed += sum(row.comment != tenant for row in store.feedback(tenant, "e"))
+        self._look_at_all(store.of(tenant))
+        self._count([one.id for one in self.library.list(tenant=tenant)], tenant)
+        self.crossed += sum(row.comment not in (tenant, "") for row in store.feedback(tenant, "e"))
         own = sum(row.tenant == tenant for row in store.decisions("e"))
         self.crossed += abs(len(store.decisions_in_thread(tenant, "thread")) - own)
         for environment in ENVIRONMENTS:
@@ -93,6 +120,17 @@ class _World:
             finder = self.memory.retriever
             shown = [*finder.for_step(query, 5), *finder.for_plan(query, 5)]
             self._count([excerpt.trajectory_id for excerpt in shown], tenant)
+
+    def _look_at_all(self, own: TenantRows) -> None:
+        """Ask for rows by their ids, one's own and others'."""
+        numbers = [self.rng.randrange(self.made + 1) for _ in range(4)]
+        decisions = [own.decision(f"{other}/d{number}") for other in TENANTS for number in numbers]
+        self._count([row.id for row in [*own.decisions("e"), *filter(None, decisions)]], own.tenant)
+        self._count([row.id for row in [*own.ledger(), *own.ledger("e")]], own.tenant)
+        self.crossed += sum(row.comment not in (own.tenant, "") for row in own.feedback("e"))
+        ids = [f"{other}/t{number}" for other in TENANTS for number in numbers]
+        self._count(list(own.trajectories(ids)), own.tenant)
+        self._count([row.trajectory_id for id in ids if (row := own.admission(id))], own.tenant)
 
     def _count(self, ids: list[str], tenant: str) -> None:
         self.crossed += sum(not id.startswith(f"{tenant}/") for id in ids)

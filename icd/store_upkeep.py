@@ -85,12 +85,12 @@ def erase_episode(store: Store, tenant: str, episode_id: str, now: datetime) -> 
     Raises:
         UnknownEpisodeError: the tenant has no such episode.
     """
-    rows = [row for row in store.decisions(episode_id) if row.tenant == tenant]
+    rows = store.of(tenant).decisions(episode_id)
     if not rows:
         raise UnknownEpisodeError(f"tenant {tenant} has no receipt of episode {episode_id!r}")
     with store.transaction():
         receipts = store.chain.erase(tenant, [row.id for row in rows], now.isoformat())
-        comments = store.erase_feedback(tenant, episode_id)
+        comments = store.of(tenant).erase_feedback(episode_id)
         trajectories = store.remove_trajectories_of(tenant, episode_id)
         recount(store, [(tenant, episode_id)])
     return Erased(receipts, trajectories, comments)

@@ -147,3 +147,22 @@ def test_lengths() -> None:
     for _, text in told:
         print(text)
     assert not [text for too_long, text in told if too_long]
+
+
+SERVED = {"icd.chat", "icd.serving", "icd.console"}
+UNBOUND = {"decision", "decisions", "ledger", "trajectory", "trajectories_by_id", "admission"}
+"""What `Store` reads by id alone, whoever's it is."""
+
+
+def test_who_serves_tenants_reads_through_their_own_rows() -> None:
+    """`Store.of` cannot forget whose rows it gives."""
+    reads = [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, _, tree in MODULES
+        if ".".join(name.split(".")[:2]) in SERVED
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in UNBOUND
+        and ast.unparse(node.value).endswith("store")
+    ]
+    assert not reads

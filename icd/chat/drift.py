@@ -42,8 +42,9 @@ class ChatDrift:
             return result
         said = await asyncio.to_thread(self._store.feedback, feedback.tenant, result.episode_id)
         if result.new and sum(one.success is not None and one.decision_id is None for one in said) == 1:
-            rows = await asyncio.to_thread(self._store.decisions, result.episode_id)
-            asked = [row for row in rows if row.tenant == feedback.tenant and row.body.get("samples")]
+            own = self._store.of(feedback.tenant)
+            rows = await asyncio.to_thread(own.decisions, result.episode_id)
+            asked = [row for row in rows if row.body.get("samples")]
             if asked:
                 self._aside(asked[0], feedback.success)
         return result

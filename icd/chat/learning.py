@@ -39,12 +39,12 @@ def take_feedback(
             feedback.success, feedback.score, feedback.comment, feedback.account, now,
         )
     )  # fmt: skip
-    said = [row for row in store.feedback(feedback.tenant, episode_id) if _about_all(row)]
+    said = [row for row in store.of(feedback.tenant).feedback(episode_id) if _about_all(row)]
     steps = steps_taken(rows) if said and not feedback.decision_id else []
     if not steps:
         return FeedbackResult(feedback.id, episode_id, new, "recorded", "kept with the episode's receipts")
     for row in said[:-1]:
-        _take_back(memory, _id(row))
+        _take_back(memory, row)
     trajectory = trajectory_of(steps, said[-1], now)
     note_episode(
         library, [row.body for row in rows], tenant=feedback.tenant, episode_id=episode_id, at=now,
@@ -81,13 +81,13 @@ def trajectory_of(rows: Sequence[DecisionRow], verdict: FeedbackRow, now: dateti
 
 
 def _receipts(memory: Memory, feedback: Feedback) -> list[DecisionRow]:
-    store = memory.store
+    own = memory.store.of(feedback.tenant)
     if feedback.decision_id:
-        row = store.decision(feedback.decision_id)
+        row = own.decision(feedback.decision_id)
         found = [] if row is None else [row]
     else:
-        found = store.decisions(feedback.episode_id)
-    mine = [row for row in found if row.tenant == feedback.tenant and "erased" not in row.body]
+        found = own.decisions(feedback.episode_id)
+    mine = [row for row in found if "erased" not in row.body]
     if not mine:
         what = (
             f"decision {feedback.decision_id!r}"
@@ -130,7 +130,8 @@ def _id(verdict: FeedbackRow) -> str:
     return f"{LIVE}-{verdict.id}"
 
 
-def _take_back(memory: Memory, id: str) -> None:
+def _take_back(memory: Memory, verdict: FeedbackRow) -> None:
     """Stop showing what an earlier verdict made of the episode: fewer of its steps, or another outcome."""
-    if id in memory.store.trajectories_by_id([id]) and memory.store.admission(id).status == "demonstration":
-        memory.set_status(id, "disabled", "replaced by later feedback")
+    admission = memory.store.of(verdict.tenant).admission(_id(verdict))
+    if admission is not None and admission.status == "demonstration":
+        memory.set_status(admission.trajectory_id, "disabled", "replaced by later feedback")

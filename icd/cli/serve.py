@@ -138,6 +138,8 @@ async def _run(settings: Settings, store: Store, listening: socket.socket, *, lo
     from icd.serving.service import Service
 
     keys = Keyring(store.accounts)
+    # An answer, and a shadow after it; what held money for longer is dead.
+    store.reservations.longest_call = 2 * settings.serve.timeout + 60
     async with open_chat(settings, store) as runtime:
         service = Service(
             runtime,

@@ -44,12 +44,11 @@ def change(here: Visit, id: str, action: Action, why: str) -> str:
         TrajectoryNotFoundError: the tenant has none of this id.
         ConfigurationError: it does not stand where this can be done, or must not be shown.
     """
-    store = here.site.store
-    found = store.trajectories_by_id([id]).get(id)
-    if found is None or found.tenant != here.tenant:
+    own = here.site.store.of(here.tenant)
+    found, stands = own.trajectories([id]).get(id), own.admission(id)
+    if found is None or stands is None:
         raise TrajectoryNotFoundError("there is no such demonstration here")
     before, after, told = ACTIONS[action]
-    stands = store.admission(id)
     if stands.status != before:
         raise ConfigurationError(f"this is {stands.status} by now ({stands.reason}), and not {before}")
     memory = _memory(here)

@@ -125,7 +125,7 @@ def _trace(store: Store, trajectory: Trajectory) -> Trace | None:
     if outcome is None:
         raise ConfigurationError(f"{trajectory.id} has no outcome")
     episode = trajectory.task_id if trajectory.split == LIVE else trajectory.id
-    rows = [row for row in store.decisions(episode) if row.tenant == trajectory.tenant]
+    rows = store.of(trajectory.tenant).decisions(episode)
     if any("erased" in row.body for row in rows):
         return None
     beside = tuple(row for row in rows if "shadow_of" in row.body)

@@ -156,8 +156,9 @@ def _feedback(body: FeedbackBody, caller: Caller) -> Feedback:
 
 
 async def _decision(service: Service, caller: Caller, id: str) -> dict[str, Any]:
-    row = await asyncio.to_thread(service.store.decision, id) if service.store is not None else None
-    if row is None or row.tenant != caller.tenant:
+    own = service.store.of(caller.tenant) if service.store is not None else None
+    row = await asyncio.to_thread(own.decision, id) if own is not None else None
+    if row is None:
         raise not_found(
             "there is no decision of this id here: it is in the reply's X-ICD-Receipt header", param="id"
         )

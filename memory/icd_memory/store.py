@@ -48,6 +48,7 @@ from icd_memory.rows import (
 )
 from icd_memory.source_trust import SourceTrust
 from icd_memory.strategy_store import StrategyTables
+from icd_memory.tenant_rows import TenantRows
 from icd_memory.trajectory import Trajectory
 from icd_memory.watched import Watched
 
@@ -147,6 +148,10 @@ class Store:
     def on_server(self) -> bool:
         """Whether other machines can open it too: it is not a file of this one."""
         return self._db.engine.dialect.name != "sqlite"
+
+    def of(self, tenant: str) -> TenantRows:
+        """Return what this tenant may see."""
+        return TenantRows(self._db, tenant, self._decisions, self._ledger, self._feedback)
 
     def hold(self, name: str) -> AbstractContextManager[bool]:
         """Hold the lock of this name while entered; gives False if another process does. Only where `on_server`."""
@@ -376,14 +381,6 @@ class Store:
         """Return what was said about an episode of a tenant, in the order it came."""
         wanted = _narrowed(schema.feedback, tenant=tenant, episode_id=episode_id)
         return self._feedback.find(*wanted)
-
-    def erase_feedback(self, tenant: str, episode_id: str) -> int:
-        """Remove the comments on an episode of a tenant, not the verdicts; return how many there were."""
-        table = schema.feedback
-        wanted = _narrowed(table, tenant=tenant, episode_id=episode_id)
-        change = table.update().where(*wanted, table.c.comment != "").values(comment="")
-        with self._db.write() as connection:
-            return connection.execute(change).rowcount
 
     def remove_trajectories_of(self, tenant: str, task_id: str) -> int:
         """Remove the tenant's trajectories of a task, such as an episode of live traffic; return how many there were."""

@@ -69,11 +69,11 @@ def one(here: Here, id: str, older: _Place = None, newer: _Place = None) -> Resp
     """A trajectory, what use it was, and where it was used."""
     here.site.refresh()
     store = here.site.store
-    trajectory = store.trajectories_by_id([id]).get(id)
-    if trajectory is None or trajectory.tenant != here.tenant:
+    own = store.of(here.tenant)
+    trajectory, stands = own.trajectories([id]).get(id), own.admission(id)
+    if trajectory is None:
         raise HTTPException(404, "there is no such demonstration here")
     listed = store.curation.one(here.tenant, id)
-    stands = store.admission(id)
     return here.page(
         "demonstration.html",
         id=id,

@@ -14,7 +14,9 @@ from icd_memory.rows import KeyRow, LedgerRow
 from icd_memory.store import Store
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+from trust_budget_processes import run_processes
 from trust_budgets import run
+from trust_places import places
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -89,3 +91,13 @@ async def test_a_thousand_calls_with_cancellations_and_crashes(tmp_path: Path) -
     assert done.calls == 1000
     assert (done.over, done.leaked) == (0.0, 0.0)
     assert min(done.answered, done.refused, done.cancelled, done.failed) >= 5
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_store_share_its_budgets_though_one_is_killed(tmp_path: Path) -> None:
+    with places(tmp_path) as databases:
+        for place in databases.values():
+            done = run_processes(place, 300, 3)
+            assert (done.over, done.leaked) == (0.0, 0.0)
+            assert done.outcomes["answered"] > 20
+            assert done.outcomes["refused"] > 0
