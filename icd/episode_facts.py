@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
+from icd.errors import IcdMemoryError
 from icd.receipts import LIVE
 from icd_memory.fact_sources import Receipt, Sources
 from icd_memory.facts import DemonstrationUse, EpisodeFacts, EpisodeKey
@@ -15,6 +17,8 @@ from icd_memory.rows import JsonObject
 from icd_memory.store import Store
 
 __all__ = ["LIVE_RUN", "FactKeeper", "episode_facts", "recount"]
+
+_log = logging.getLogger(__name__)
 
 LIVE_RUN = LIVE
 """The run under which the episodes of people's own agents are kept."""
@@ -151,8 +155,14 @@ class FactKeeper:
     def in_background(self) -> None:
         """Take in all that is new in a thread of its own, unless one is at it."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self.catch_up, name="icd-facts", daemon=True)
+            self._thread = threading.Thread(target=self._all, name="icd-facts", daemon=True)
             self._thread.start()
+
+    def _all(self) -> None:
+        try:
+            self.catch_up()
+        except IcdMemoryError as error:
+            _log.warning("figures of episodes are not up to date: %s", error)
 
     def share(self) -> float:
         """Return how much of the decisions has been taken in, from 0 to 1."""

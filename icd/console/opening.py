@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -21,16 +22,20 @@ __all__ = ["OpenedLater", "site_alone"]
 
 _log = logging.getLogger(__name__)
 
+_FRESH_S = 30.0
+"""What other processes store is found this much later."""
+
 
 class OpenedLater:
     """The memory of a store, opened at its first use; None where its embedder cannot be used. Safe for threads."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings, self._store, self._clock = settings, store, clock
         self._lock = threading.Lock()
         self._opened = ExitStack()
         self._memory: Memory | None = None
         self._tried = False
+        self._refreshed = 0.0
 
     def __call__(self) -> Memory | None:
         """Return the memory, with what other processes changed."""
@@ -38,6 +43,10 @@ class OpenedLater:
             if not self._tried:
                 self._tried = True
                 self._memory = self._open()
+                self._refreshed = self._clock()
+            elif self._memory is not None and self._clock() - self._refreshed > _FRESH_S:
+                self._memory.refresh()
+                self._refreshed = self._clock()
             return self._memory
 
     def _open(self) -> Memory | None:
@@ -65,8 +74,7 @@ def _named(embedder_id: str | None) -> str | None:
     return next((name for start, name in known.items() if (embedder_id or "").startswith(start)), None)
 
 
-def site_alone(
-    store: Store, settings: Settings, tenant: str, memory: Callable[[], Memory | None] | None = None
-) -> Site:
+def site_alone(store: Store, settings: Settings, tenant: str) -> Site:
     """Return a console that can be signed in to by a link, once, as an operator of `tenant`; or by a key."""
-    return Site(store, Keyring(store.accounts), SignInLink(tenant), memory or OpenedLater(settings, store))
+    memory = OpenedLater(settings, store)
+    return Site(store, Keyring(store.accounts), SignInLink(tenant), memory, closing=memory.close)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 
 from icd.console.experiments import Reports
 from icd.console.sessions import Session, Sessions, SignInLink
 from icd.episode_facts import FactKeeper
+from icd.errors import IcdMemoryError
 from icd.serving.keys import Keyring
 from icd.serving.limits import RateLimiter
 from icd_memory.retrieval import Memory
 from icd_memory.store import Store
 
 __all__ = ["Site"]
+
+_log = logging.getLogger(__name__)
 
 _FRESH_S = 1.0
 """A revoked key is seen, and new figures are taken in, at most this late."""
@@ -38,6 +41,8 @@ class Site:
     """Signs in without a key, once; None: only keys do."""
     memory: Callable[[], Memory | None] = lambda: None
     """The memory, for what has to be found or to be shown no more; None: without an embedder."""
+    closing: Callable[[], None] = lambda: None
+    """Called at the end: frees what the memory holds, where it is the console's own."""
     now: Callable[[], datetime] = _utc_now
     clock: Callable[[], float] = time.monotonic
     limiter: RateLimiter = field(default_factory=RateLimiter)
@@ -48,16 +53,8 @@ class Site:
         self._checked: dict[str, float] = {}
         self._taken_in = -_FRESH_S
         self._all_in = False
-
-    @cached_property
-    def reports(self) -> Reports:
-        """The reports of its runs."""
-        return Reports(self.store)
-
-    @cached_property
-    def sessions(self) -> Sessions:
-        """Who is signed in."""
-        return Sessions(self.clock)
+        self.sessions = Sessions(lambda: self.clock())
+        self.reports = Reports(self.store)
 
     def session(self, token: str) -> Session | None:
         """Return whose session this is, if their key is still good."""
@@ -73,10 +70,17 @@ class Site:
         return found
 
     def refresh(self) -> float | None:
-        """Take in what is new; return how much of the store has been taken in if that is not all, None if it is."""
+        """Take in what is new; return how much of the store has been taken in if that is not all, None if it is.
+
+        A store that cannot be written now is shown as far as it was taken in.
+        """
         if self._all_in and self.clock() - self._taken_in < _FRESH_S:
             return None
-        self._all_in = self.facts.catch_up(_TAKING_IN_S)
+        try:
+            self._all_in = self.facts.catch_up(_TAKING_IN_S)
+        except IcdMemoryError as error:
+            _log.warning("the console's figures are not up to date: %s", error)
+            return self.facts.share()
         self._taken_in = self.clock()
         if self._all_in:
             return None
@@ -84,5 +88,6 @@ class Site:
         return self.facts.share()
 
     def close(self) -> None:
-        """Stop what runs in the background."""
+        """Stop what runs in the background, and free what is the console's own."""
         self.facts.close()
+        self.closing()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from typing import Annotated
@@ -77,7 +78,7 @@ async def _token(site: Site, sent: Form) -> tuple[str | None, str]:
         return None, "This key is not known here, or was revoked."
     if caller.role != "operator":
         return None, "This key is an agent's: use an operator's (icd keys create --role operator)."
-    row = site.store.accounts.key(caller.account)
+    row = await asyncio.to_thread(site.store.accounts.key, caller.account)
     name = row.name if row is not None and row.name else caller.account
     return site.sessions.open(caller.account, caller.tenant, name), ""
 
