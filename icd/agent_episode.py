@@ -23,6 +23,7 @@ from icd.strategy_use import note_episode
 from icd.sync import run_sync
 from icd.telemetry import operations, spans
 from icd_memory.admission import Admission, admit
+from icd_memory.redaction import redacted
 from icd_memory.store import Store
 from icd_memory.trajectory import Outcome, Provenance, Step, Trajectory
 
@@ -132,6 +133,8 @@ class AgentEpisode:
         self._note_strategies(runtime.store)
         self._note_drift(runtime.store)
         trajectory = self._trajectory()
+        if runtime.redactor is not None:  # As in the receipts: the same placeholders.
+            trajectory = redacted(trajectory, runtime.redactor.of(self.tenant, self.id))
         if runtime.retriever is not None:
             return runtime.retriever.memory.add(trajectory)
         admission = admit(trajectory, test_splits=())

@@ -25,6 +25,7 @@ from icd.prompting import PromptSettings
 from icd.runtime import RuntimeSettings
 from icd.strategy_use import StrategySettings, known_tools
 from icd_memory.exact_index import ExactIndex
+from icd_memory.redaction import Redactor
 from icd_memory.retrieval import Family, Memory, RetrievalSettings
 from icd_memory.store import Store
 from icd_memory.strategies import StrategyLibrary
@@ -210,6 +211,7 @@ def open_runtime(settings: Settings) -> Runtime:
             student=models.student, teacher=models.teacher, verifier=models.verifier,
             retriever=memory.retriever, store=store, library=strategy_library(memory),
             settings=runtime_settings(settings), watch=drift_watch(settings, memory),
+            redactor=Redactor() if memory.redact else None,
         )  # fmt: skip
         return runtime.owning(opened.pop_all())
 

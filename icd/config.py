@@ -9,7 +9,6 @@ secret is a setting: `api_key_env` names the variable that holds the key. Nothin
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -400,11 +399,11 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     token = _config_file.set(path)
     try:
         return Settings(**arguments)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {in_brief(error)}") from error
     except ValidationError as error:
         raise ConfigurationError(explain(error, Settings, path, arguments)) from error
     except SettingsError as error:
         raise ConfigurationError(f"an {ENVIRONMENT_PREFIX}... environment variable: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {in_brief(error)}") from error
     finally:
         _config_file.reset(token)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from icd.decision import Charge, Decision, DecisionContext
 from icd.runtime_settings import RuntimeSettings
@@ -14,6 +15,10 @@ from icd_memory.rows import JsonObject, LedgerRow
 
 LIVE = "live"
 """The split of trajectories of people's own agents, and how their ids and sources begin."""
+_WRITTEN = frozenset(
+    {"action", "key", "observation", "plan", "problem", "reasoning", "text", "tried", "view"}
+)
+"""The entries of a receipt's body, at any depth, in which people or models wrote."""
 _random = random.Random(os.urandom(32))
 os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 
@@ -42,6 +47,17 @@ def receipt(context: DecisionContext, decision: Decision, settings: RuntimeSetti
         "record": settings.record,
         "drift": settings.drift,
     }
+
+
+def without_secrets(value: Any, hide: Callable[[str], str], name: str = "") -> Any:
+    """Return a receipt's body with `hide` applied to all that people or models wrote."""
+    if isinstance(value, str):
+        return hide(value) if name in _WRITTEN else value
+    if isinstance(value, Mapping):
+        return {key: without_secrets(inner, hide, key) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(inner, hide, name) for inner in value]
+    return value
 
 
 def ledger_rows(

@@ -26,7 +26,7 @@ from icd.drift_watch import DriftWatch, Place
 from icd.errors import BackendError, BudgetError, ConfigurationError
 from icd.evidence import copied, copied_key, demonstrated, facts_of, keys_of, leader, query_of, tried_here
 from icd.prompting import read_plan
-from icd.receipts import ledger_rows, new_id, receipt
+from icd.receipts import ledger_rows, new_id, receipt, without_secrets
 from icd.runtime_settings import RuntimeSettings
 from icd.sampling import draw
 from icd.strategy_use import NO_STRATEGIES, choose, receipt_of
@@ -40,6 +40,7 @@ from icd_memory.strategies import StrategyLibrary
 
 if TYPE_CHECKING:
     from icd.agent_episode import AgentEpisode
+    from icd_memory.redaction import Redactor
 
 __all__ = ["PLAN_STEP", "Plan", "Runtime", "RuntimeSettings", "Sampled"]
 
@@ -79,9 +80,11 @@ class Runtime:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = new_id,
         watch: DriftWatch | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         """Wire the parts. The verifier is asked whether blocks of code that differ in form do the same; without one,
-        form decides. A `watch` is told of episodes, and may raise the number of samples where something got worse.
+        form decides. A `watch` is told of episodes, and may raise the number of samples where something got worse;
+        a `redactor` takes secrets and personal data out of receipts.
 
         Raises:
             ConfigurationError: the policy needs a model or a memory that is not given, or a calibration that was not
@@ -90,7 +93,7 @@ class Runtime:
         self.settings = settings or RuntimeSettings()
         self.student, self.teacher, self.verifier = student, teacher, verifier
         self.retriever, self.store, self.library = retriever, store, library
-        self.run_id, self.watch = run_id, watch
+        self.run_id, self.watch, self.redactor = run_id, watch, redactor
         self.now, self._new_id = now, new_id
         self._owned = ExitStack()
         self._check()
@@ -170,7 +173,7 @@ class Runtime:
         return Runtime(
             student=self.student, teacher=teacher, verifier=self.verifier, retriever=self.retriever,
             store=self.store, library=self.library, settings=self.settings, run_id=self.run_id, now=self.now,
-            new_id=self._new_id, watch=self.watch,
+            new_id=self._new_id, watch=self.watch, redactor=self.redactor,
         )  # fmt: skip
 
     def _where(self, context: DecisionContext) -> Runtime:
@@ -190,13 +193,14 @@ class Runtime:
         """Draft an episode's plan: by the teacher where it acts alone, else by the student, with similar tasks' plans
         (arXiv 2505.00234); without any model, the nearest demonstration's plan."""
         bill, started = Bill(), time.perf_counter()
-        with self._paid_if_it_fails(bill, context.episode_id):
+        with self._paid_if_it_fails(bill, context):
             text = await self._draft(context, bill)
         plan = Plan(text, tuple(bill.charges), time.perf_counter() - started)
         receipt_id = self._new_id()
         charges = [asdict(charge) for charge in plan.charges]
         body = {"plan": plan.text, "charges": charges, "seconds": plan.seconds}
-        self._store(DecisionRow(receipt_id, context.episode_id, PLAN_STEP, body, self.now()), plan.charges)
+        row = DecisionRow(receipt_id, context.episode_id, PLAN_STEP, body, self.now(), context.tenant)
+        self._store(row, plan.charges)
         return plan
 
     async def _draft(self, context: DecisionContext, bill: Bill) -> str:
@@ -222,7 +226,7 @@ class Runtime:
         """
         bill = Bill()
         with spans.ambient().start(operations.step, context.episode_id, context.step) as span, span.current():
-            with self._paid_if_it_fails(bill, context.episode_id):
+            with self._paid_if_it_fails(bill, context):
                 here = self._where(context)
                 decision = await here._decide(context, excerpts, bill)
             span.tell(operations.decided, decision)
@@ -374,32 +378,42 @@ class Runtime:
         if self.store is None:
             return
         body = receipt(context, decision, self.settings)
-        row = DecisionRow(decision.receipt_id, context.episode_id, context.step, body, self.now())
+        now, tenant = self.now(), context.tenant
+        row = DecisionRow(decision.receipt_id, context.episode_id, context.step, body, now, tenant)
         self._store(row, decision.charges)
 
     def _store(self, row: DecisionRow, charges: Sequence[Charge]) -> None:
         """Make a receipt and its bill durable together."""
         if self.store is None:
             return
+        if self.redactor is not None:
+            hide = self.redactor.of(row.tenant, row.episode_id).redact
+            row = replace(row, body=without_secrets(row.body, hide))
         with self.store.transaction():
             self.store.add_decision(row)
-            self.store.add_ledger(self._ledger(charges, row.episode_id, row.id, row.id))
+            self.store.add_ledger(self._ledger(charges, row.episode_id, row.tenant, row.id, row.id))
 
     @contextmanager
-    def _paid_if_it_fails(self, bill: Bill, episode_id: str) -> Iterator[None]:
+    def _paid_if_it_fails(self, bill: Bill, context: DecisionContext) -> Iterator[None]:
         """Record what was paid when no decision comes of it: the next attempt pays again."""
         try:
             yield
         except BaseException:
             if self.store is not None and bill.charges:
-                self.store.add_ledger(self._ledger(bill.charges, episode_id, self._new_id(), None))
+                rows = self._ledger(bill.charges, context.episode_id, context.tenant, self._new_id(), None)
+                self.store.add_ledger(rows)
             raise
 
     def _ledger(
-        self, charges: Sequence[Charge], episode_id: str, prefix: str, decision_id: str | None
+        self, charges: Sequence[Charge], episode_id: str, tenant: str, prefix: str, decision_id: str | None
     ) -> list[LedgerRow]:
         return ledger_rows(
-            charges, run_id=self.run_id, episode_id=episode_id, prefix=prefix, decision_id=decision_id
+            charges,
+            run_id=self.run_id,
+            episode_id=episode_id,
+            prefix=prefix,
+            decision_id=decision_id,
+            tenant=tenant,
         )
 
 

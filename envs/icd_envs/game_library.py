@@ -132,7 +132,7 @@ class GamePack:
         with self._lock:
             if split not in self._lines:
                 path = self.path / (split + _LINES_SUFFIX)
-                self._lines[split] = _read_lines(path) if split and path.is_file() else {}
+                self._lines[split] = _read_lines(path) if split in self.splits() else {}
             return self._lines[split]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from functools import partial
 
 from icd.cascade import Policy
@@ -15,6 +16,8 @@ from icd_memory.rows import DecisionRow
 from icd_memory.store import Store
 
 _log = logging.getLogger(__name__)
+_KEPT = 10_000
+"""Episodes of which it is remembered that they were noted: their first call may be repeated."""
 
 
 class ChatDrift:
@@ -23,6 +26,7 @@ class ChatDrift:
     def __init__(self, watch: DriftWatch | None, store: Store | None) -> None:
         self._watch, self._store = watch, store
         self._under_way: set[asyncio.Task[None]] = set()
+        self._noted: OrderedDict[str, None] = OrderedDict()
 
     def policy(self, tenant: str, category: str, policy: Policy) -> tuple[Policy, tuple[str, ...]]:
         """Return the policy that decides, and by which measures its category got worse."""
@@ -33,8 +37,12 @@ class ChatDrift:
 
     def note(self, row: DecisionRow) -> None:
         """Take a receipt in, if it is an episode's first; returns at once."""
-        if self._watch is not None and row.step == 0 and row.body["samples"]:
-            self._aside(row, None)
+        if self._watch is None or row.step != 0 or not row.body["samples"] or row.episode_id in self._noted:
+            return
+        self._noted[row.episode_id] = None
+        if len(self._noted) > _KEPT:
+            self._noted.popitem(last=False)
+        self._aside(row, None)
 
     async def judged(self, feedback: Feedback, result: FeedbackResult) -> FeedbackResult:
         """Take in what the first feedback on an episode says of its success, and return the result."""

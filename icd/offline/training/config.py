@@ -187,7 +187,7 @@ def load_config(file: Path | None, arguments: Mapping[str, Any]) -> TrainingConf
     if file is not None:
         try:
             values = tomllib.loads(file.read_text("utf-8"))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigurationError(f"{file} cannot be read: {in_brief(error)}") from error
     try:
         return TrainingConfig.model_validate(_merged(values, arguments))
