@@ -86,12 +86,12 @@ class Clock:
 
 
 def bar(view: LiveView, done: int, total: int, words: str) -> RenderableType:
-    """Return a line of progress; words alone where it is narrow."""
-    text = Text(words, overflow="ellipsis", no_wrap=True)
+    """Return a line of progress; where it is narrow, the words alone, on as many lines as they need."""
     if view.narrow:
-        return text
+        return Text(words)
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(total=max(total, 1), completed=done, width=_BAR), text)
+    told = Text(words, overflow="ellipsis", no_wrap=True)
+    grid.add_row(ProgressBar(total=max(total, 1), completed=done, width=_BAR), told)
     return grid
 
 

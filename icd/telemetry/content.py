@@ -55,7 +55,7 @@ def search(goal: str, observation: str, excerpts: Sequence[Excerpt]) -> Attribut
     """What excerpts were looked for, and which were found."""
     found = [{"id": f"{e.trajectory_id}#{e.step}", "score": float(e.similarity)} for e in excerpts]
     return {
-        "gen_ai.retrieval.query.text": f"{goal}\n{observation}",
+        "gen_ai.retrieval.query.text": f"{goal}\n{observation}".encode("utf-8", "replace").decode(),
         "gen_ai.retrieval.documents": _json(found),
     }
 
@@ -99,4 +99,5 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 def _json(value: Sequence[Any] | Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Return JSON that can be exported whatever models and clients wrote: tracing must not be why a call fails."""
+    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()

@@ -96,13 +96,14 @@ def test_what_is_drawn() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     lines = drawn(four_of_ten(), width).splitlines()
     assert all(len(line) <= width for line in lines)
-    assert len(lines) == 6
+    assert len(lines) == 6 or width < 60
 
 
 def test_a_narrow_terminal_has_what_is_essential() -> None:
     text = drawn(four_of_ten(), 50)
     assert "67% [21%, 94%]" in text
     assert "$/episode" not in text
+    assert re.search(r"about \$0.0300 to\s+come, .* left", text)
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 from chat_world import LOOKUP, conversation, different, runtime, same, student, teacher
 from genai_conventions import VERSION, violations
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -21,12 +23,12 @@ from opentelemetry.trace import StatusCode
 from scenario import collection, workplace
 
 from icd import Budget, PricedModel, PriceTable, Runtime, RuntimeSettings, parse_policy
-from icd.backends.base import LocatedBackend
+from icd.backends.base import ChatRequest, ChatResponse, Completion, LocatedBackend, Message, ToolCall, Usage
 from icd.backends.location import location_of
 from icd.backends.openai_compatible import OpenAICompatibleBackend
 from icd.chat.call import ChatAnswer, ChatCall
 from icd.errors import BackendOverloadedError, BackendRefusedError
-from icd.telemetry import conventions, disable, enable, spans
+from icd.telemetry import content, conventions, disable, enable, spans
 from icd.testing import Fault, FlakyBackend, LoopbackServer
 
 SECRET = "rosebud-7261"
@@ -321,3 +323,16 @@ def test_the_trace_in_the_docs_is_what_the_example_prints() -> None:
     example = root / "examples/observability/trace_of_a_step.py"
     printed = subprocess.run([sys.executable, example], check=True, capture_output=True, text=True).stdout
     assert f"```text\n{printed}```" in (root / "docs/observability.md").read_text("utf-8")
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=20), st.text(max_size=20))
+def test_any_content_can_be_exported(words: str, called: str) -> None:
+    asked = ChatRequest((Message("user", words), Message("assistant", "", (ToolCall("1", "f", called),))))
+    answer = ChatResponse((Completion(words, tool_calls=(ToolCall("1", "f", words),)),), Usage(), "m")
+    for attributes in (content.prompt(asked), content.answer(answer), content.tool(words, called)):
+        for value in attributes.values():
+            assert isinstance(value, str)
+            value.encode()
+            json.loads(value)
+    found = content.search(words, called, ())
+    assert str(found["gen_ai.retrieval.query.text"]).encode()
