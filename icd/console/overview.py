@@ -15,9 +15,10 @@ from icd.console.savings import CallPrice, Saving, saving
 from icd.episode_facts import LIVE_RUN
 from icd.ledger import BreakEven
 from icd_memory.figures import Scope, Totals
+from icd_memory.rows import RunRow
 from icd_memory.store import Store
 
-__all__ = ["Overview", "break_even_words", "choose_scope", "is_collection", "overview"]
+__all__ = ["Overview", "break_even_words", "choose_scope", "overview"]
 
 _DAYS = 120
 """Beyond so many days, weeks are shown."""
@@ -53,10 +54,9 @@ def choose_scope(scopes: Sequence[Scope], run_id: str, method: str) -> Scope | N
     return (exact or shared or found)[0]
 
 
-def is_collection(store: Store, run_id: str) -> bool:
+def _is_collection(run: RunRow) -> bool:
     """Say whether a run collected demonstrations, rather than compared methods."""
-    run = store.run(run_id)
-    return run is not None and "defaults" not in run.config.get("conditions", {})
+    return "defaults" not in run.config.get("conditions", {})
 
 
 def overview(store: Store, tenant: str, scope: Scope, since: str, until: str) -> Overview:
@@ -87,10 +87,11 @@ def _collection(store: Store, tenant: str, run_id: str) -> float:
     if run is not None:
         sources = run.config.get("conditions", {}).get("sources", ())
     elif run_id == LIVE_RUN:
-        sources = {s.run_id for s in store.figures.scopes(tenant) if is_collection(store, s.run_id)}
+        sources = [run.id for run in store.runs() if _is_collection(run)]
     else:
         sources = ()
-    return sum(row.cost for source in sources for row in store.figures.totals(tenant, source))
+    costs = store.figures.costs(tenant) if sources else {}
+    return sum(costs.get(source, 0.0) for source in sources)
 
 
 def _grouped(rows: Sequence[Totals], by: str) -> dict[str, Totals]:

@@ -167,6 +167,12 @@ class Figures:
         with self._db.read() as connection:
             return [Scope(r, m, int(n), int(s), int(t), d) for r, m, n, s, t, d in connection.execute(query)]
 
+    def costs(self, tenant: str) -> dict[str, float]:
+        """Return what the episodes of each run cost, in US dollars."""
+        query = sa.select(_TOTALS.run_id, sa.func.sum(_TOTALS.cost)).where(_TOTALS.tenant == tenant)
+        with self._db.read() as connection:
+            return {run: cost for run, cost in connection.execute(query.group_by(_TOTALS.run_id))}
+
     def totals(
         self, tenant: str, run_id: str | None = None, method: str | None = None, category: str | None = None
     ) -> list[Totals]:
