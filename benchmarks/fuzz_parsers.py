@@ -28,7 +28,8 @@ from icd.config import ServeSettings, load_settings
 from icd.config_file import commented_toml
 from icd.decision import DecisionContext
 from icd.errors import IcdError
-from icd.exchange import read_file, take_in
+from icd.exchange import FORMATS, exchange_format, read_file, take_in, write_file
+from icd.exchange.formats import detected
 from icd.offline.card import CARD, read_card
 from icd.offline.examples import Example, Origin, Pair, rows_of
 from icd.offline.training.config import load_config
@@ -75,7 +76,7 @@ Maker = Callable[[Path], AbstractContextManager[Parser]]
 def parsers() -> tuple[Maker, ...]:
     """Return what prepares each parser."""
     return (
-        trajectories, game_file, game_pack, transcripts, settings, training_settings, policy,
+        trajectories, foreign_trajectories, game_file, game_pack, transcripts, settings, training_settings, policy,
         chat_completions, responses, anthropic_messages, feedback,
         strategies_markdown, strategies_jsonl, chat_log, dataset_rows, training_rows, dataset_card,
         receipts, model_reply, model_stream,
@@ -140,6 +141,24 @@ def trajectories(folder: Path) -> Iterator[Parser]:
 
         samples = [lines[0], b"\n".join(lines)]
         with _file(folder, "trajectories", samples, read, "log.jsonl") as parser:
+            yield parser
+
+
+@contextmanager
+def foreign_trajectories(folder: Path) -> Iterator[Parser]:
+    """Give the same in the formats of other tools, as far as we write them; which one it is, is to be found out."""
+    samples = []
+    for name in FORMATS:
+        kind = exchange_format(name)
+        if kind.write is not None and name != "own":
+            write_file(folder / name, [_trajectory(1)], kind=kind)
+            samples.append((folder / name).read_bytes())
+    with closing(_Stores()) as stores:
+
+        def read(path: Path) -> None:
+            take_in(read_file(path, detected(path)), stores.memory(), approved=True)
+
+        with _file(folder, "foreign_trajectories", samples, read, "log.json") as parser:
             yield parser
 
 

@@ -124,7 +124,7 @@ class GamePack:
     def _row(self, game_id: str) -> Mapping[str, object]:
         line = self._split(game_id.split("/")[0]).get(game_id)
         if line is None:
-            raise TaskNotFoundError(f"no game {game_id!r} in {self.path}")
+            raise TaskNotFoundError(f"no game {game_id[:200]!r} in {self.path}")
         row: dict[str, object] = json.loads(zlib.decompress(line))
         return row
 
@@ -166,7 +166,7 @@ class GameTree:
         path = self.path / game_id / _GAME_NAME
         # An id is data from elsewhere (a transcript): it must not lead out of the tree.
         if len(Path(game_id).parts) != 3 or ".." in Path(game_id).parts or not path.is_file():
-            raise TaskNotFoundError(f"no game {game_id!r} in {self.path}")
+            raise TaskNotFoundError(f"no game {game_id[:200]!r} in {self.path}")
         return GameFile.read(path)
 
 
@@ -227,7 +227,7 @@ class GameLibrary:
         raise self._missing(game_id)
 
     def _missing(self, game_id: str) -> TaskNotFoundError:
-        return TaskNotFoundError(f"no game {game_id!r} in {self._places()}; {_HOW_TO_GET}")
+        return TaskNotFoundError(f"no game {game_id[:200]!r} in {self._places()}; {_HOW_TO_GET}")
 
     def _places(self) -> str:
         return " or ".join(str(source.path) for source in self.sources) or "no place at all"

@@ -30,7 +30,7 @@ class JsonText(sa.types.TypeDecorator[Any]):
         """Decode. Raises StoreCorruptError."""
         try:
             return None if value is None else json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreCorruptError(f"a row of the store is damaged ({error}): restore a backup") from error
 
 
