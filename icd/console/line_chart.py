@@ -11,7 +11,7 @@ from typing import NamedTuple
 __all__ = ["Line", "Mark", "Plot", "Spot", "draw"]
 
 _WIDTH, _HEIGHT = 640, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 12, 12, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92, 12, 12, 30
 _TICKS = 5
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 """Lines differ in more than their colour."""
