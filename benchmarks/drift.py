@@ -2,10 +2,10 @@
 
     python benchmarks/drift.py [--quick] [--json]
 
-`false_alarms_*`: share of streams of 800 values without a change that raise an alarm at alpha = .05, for a coin of .2, a
-coin of .95 and a beta distribution (8, 2). `coin_*` and `mean_*`: at alpha = .01, after so many quiet values, for a coin that
-goes from .2 to .5 and a mean of .8 that falls by .15: how many of the streams did not notice within 600 values, how many
-raised an alarm before, and the median and longest delay of those that did notice.
+`false_alarms_*`: share of streams of 800 values without a change that raise an alarm at alpha = .05, for coins of
+.2 and .95 and a beta distribution (8, 2). `coin_*` and `mean_*`: at alpha = .01, after so many quiet values, for a
+coin that goes from .2 to .5 and a mean of .8 that falls by .15: how many of the streams did not notice within 600
+values, how many raised an alarm before, and the median and longest delay of those that did notice.
 """
 
 from __future__ import annotations
