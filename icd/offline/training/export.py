@@ -23,6 +23,16 @@ from icd.offline.training.run import RESULT, RUN, STUDENT
 Kind = Literal["merged", "adapter", "gguf", "adapter-gguf"]
 
 _TOLD_LINES = 8
+_CONVERTER = """
+import pathlib, runpy, sys
+del sys.argv[0]
+sys.path.insert(0, str(pathlib.Path(sys.argv[0]).parent))
+import gguf
+gguf.LazyChunkedTensor = getattr(gguf, "LazyChunkedTensor", ())
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a converter. Those of llama-cpp-python 0.3.36 ask whether a tensor is of a kind that gguf 0.19.0, the latest one of
+the registry, does not have yet: there none is."""
 
 
 def export(
@@ -93,7 +103,8 @@ def _convert(script: str, converter: Path | None, arguments: list[str], to: Path
             f"GGUF files are written by llama.cpp's {script}: get it with `pip download --no-deps --no-binary :all: "
             "llama-cpp-python`, unpack vendor/llama.cpp, and give that folder as --converter"
         )
-    command = [sys.executable, str(converter / script), *arguments, "--outfile", str(to), "--outtype", "q8_0"]
+    options = [*arguments, "--outfile", str(to), "--outtype", "q8_0"]
+    command = [sys.executable, "-c", _CONVERTER, str(converter / script), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not to.is_file():
         told = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_TOLD_LINES:])
