@@ -84,17 +84,10 @@ def run(
     places = appworld_python, appworld_root
     chosen = suite_options(environment, games, game_engine, *places, require_sandbox=require_sandbox)
     request = Request(
-        environment,
-        episodes,
-        split or "",
-        policy=policy or "",
-        repeats=repeats,
+        environment, episodes, split or "", policy=policy or "", repeats=repeats,
         workers=workers or default_workers(settings.student, settings.teacher, engine=engine),
-        retries=retries,
-        fresh=fresh,
-        options=chosen,
-        command=typed_command(),
-    )
+        retries=retries, fresh=fresh, options=chosen, command=typed_command(),
+    )  # fmt: skip
     return compare(request, settings, (engine, ray_address), Outputs(html, None, json))
 
 
