@@ -2,8 +2,9 @@
 
     python benchmarks/dial.py household-smollm2 household-smollm2-tuned
 
-reads ``benchmarks/results/NAME/episodes.jsonl`` of the untrained student's run and of the trained one's (also several, each
-with other methods), and writes ``dial.md`` and ``dial.svg`` into the second folder; `benchmarks/readme_table.py` puts the table into README.md.
+reads ``benchmarks/results/NAME/episodes.jsonl`` of the untrained student's run and of the trained one's (also several,
+each with other methods), and writes ``dial.md`` and ``dial.svg`` into the second folder; `benchmarks/readme_table.py`
+puts the table into README.md.
 Differences are paired: the same tasks and seeds, the trained student minus the untrained one under the same method.
 """
 

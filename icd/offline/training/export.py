@@ -31,8 +31,8 @@ import gguf
 gguf.LazyChunkedTensor = getattr(gguf, "LazyChunkedTensor", ())
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a converter. Those of llama-cpp-python 0.3.36 ask whether a tensor is of a kind that gguf 0.19.0, the latest one of
-the registry, does not have yet: there none is."""
+"""Runs a converter. Those of llama-cpp-python 0.3.36 ask whether a tensor is of a kind that gguf 0.19.0, the latest one
+of the registry, does not have yet: there none is."""
 
 
 def export(
