@@ -111,7 +111,8 @@ async def read_form(request: Request) -> Form:
         )
     except ValueError as error:
         raise HTTPException(400, "the form cannot be read") from error
-    return Form(pairs)
+    # Browsers send line ends as the protocols of mail want them.
+    return Form((name, value.replace("\r\n", "\n")) for name, value in pairs)
 
 
 def _check_origin(request: Request) -> None:
