@@ -52,7 +52,7 @@ class Known(NamedTuple):
 
 @dataclass
 class Load:
-    """Sends requests to servers, each tenant's to one that `url_of` names (None: it is down just now)."""
+    """Sends requests, and keeps what came of them."""
 
     clients: tuple[Client, ...]
     random: Random

@@ -170,10 +170,9 @@ class Soak:
             await asyncio.sleep(self._random.expovariate(rate))
             if self._paused:
                 continue
-            if self._random.random() < 0.85:
-                load.send(session, main.url, load.clients[0])
-            elif self._other is not None:
-                load.send(session, self._other.url, load.clients[1])
+            server = main if self._random.random() < 0.85 else self._other
+            if server is not None:
+                load.send(session, server.url, self._random.choice(load.clients))
 
     async def _look(self, session: aiohttp.ClientSession, main: Server) -> None:
         """Sample the watched server; eight times after the warm-up with nothing under way."""
@@ -192,12 +191,14 @@ class Soak:
     async def _be_quiet(self, session: aiohttp.ClientSession, main: Server) -> None:
         self._paused = True
         await self.result.load.settle()
-        for _ in range(100):
+        quiet = self.result.quiet
+        for _ in range(300):  # Calls of clients who hung up go on to their end.
             now = await self._held(session, main)
-            if now.in_flight <= 1 and not now.reserved_dollars:
+            still = now.tasks <= quiet[0].tasks if quiet else True
+            if now.in_flight <= 1 and not now.reserved_dollars and still:
                 break
             await asyncio.sleep(0.2)
-        self.result.quiet.append(now)
+        quiet.append(now)
         self._paused = False
 
     async def _operate(self, session: aiohttp.ClientSession) -> None:

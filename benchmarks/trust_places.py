@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "memory"))
 
-from conftest import postgres_schema
+from postgres_schemas import postgres_schema
 
 
 @contextmanager

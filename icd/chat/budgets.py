@@ -97,7 +97,7 @@ class Budgets:
 
     def _budget(
         self,
-        name: tuple[PayerKind, *tuple[str, ...]],
+        name: tuple[PayerKind, str, *tuple[str, ...]],
         limit: float | None,
         remedy: str,
         *,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
+from postgres_schemas import postgres_schema
 
 from icd_memory.store import Store
 
@@ -30,22 +29,6 @@ def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
         yield ":memory:"
     else:
         yield from postgres_schema(os.environ["ICD_TEST_POSTGRES"])
-
-
-def postgres_schema(url: str) -> Iterator[str]:
-    """An empty schema of the test server, dropped afterwards."""
-    name = f"icd_{uuid4().hex[:12]}"
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
-    yield (
-        sa.make_url(url)
-        .update_query_dict({"options": f"-csearch_path={name}"})
-        .render_as_string(hide_password=False)
-    )
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
-    engine.dispose()
 
 
 @pytest.fixture
