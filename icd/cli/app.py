@@ -19,6 +19,7 @@ from icd.cli import (
     env,
     exchange,
     keys,
+    mcp,
     memory,
     models,
     offline,
@@ -53,6 +54,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)
 app.command("audit")(audit.audit)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.command("console")(console.console)
 memory.app.command("export")(exchange.export)
 memory.app.command("import")(exchange.import_)

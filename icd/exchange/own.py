@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from icd.exchange.format import Format, Origin
 from icd.exchange.records import explained
@@ -37,6 +37,10 @@ def _read(path: Path, _: Origin) -> Iterator[Trajectory]:
 
 
 def _parsed(line: bytes) -> Trajectory:
+    try:
+        return _quickly().validate_json(b"[%b]" % line, strict=True)[0]
+    except ValidationError:
+        pass  # It may still be one: with unpaired surrogates, or of another writer. If not, the next lines say why.
     data: Any = json.loads(line)
     _shape().validate_python(data)
     return trajectory_from_json(data)
@@ -49,3 +53,9 @@ def _write(trajectory: Trajectory) -> str:
 @cache
 def _shape() -> TypeAdapter[Trajectory]:
     return TypeAdapter(Trajectory)
+
+
+@cache
+def _quickly() -> TypeAdapter[tuple[Trajectory]]:
+    """In a tuple, since a dataclass itself takes no configuration here but inherits that of what it stands in."""
+    return TypeAdapter(tuple[Trajectory], config=ConfigDict(extra="forbid"))

@@ -83,7 +83,10 @@ def _members(path: Path, file: IO[bytes], prefix: str) -> Iterator[Record]:
         number += 1
         where = f"record {number}"
         with explained(path, where, "JSON object"):
-            data = next(found, None)
+            try:
+                data = next(found, None)
+            except ijson.JSONError as error:
+                raise ValueError(str(error)) from error
             if data is None:
                 return
             if not isinstance(data, dict):

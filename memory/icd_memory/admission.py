@@ -33,15 +33,18 @@ def admit(
     test_splits: Collection[str],
     is_known: Callable[[str], bool] = lambda content_hash: False,
     trusted_sources: Collection[str] | None = None,
+    content: str | None = None,
 ) -> Admission:
     """Judge a trajectory and remove its steps that did nothing.
 
     `test_splits` names the splits whose episodes must never be shown; `is_known` says whether a demonstration
     with this content hash is there already; a source outside `trusted_sources` starts in quarantine (None:
-    trust all).
+    trust all). `content` is its content hash, of who knows it and gives it cleaned.
     """
-    cleaned = without_idle_steps(trajectory)
-    status, reason = _verdict(cleaned, test_splits, is_known, trusted_sources)
+    cleaned = trajectory if content else without_idle_steps(trajectory)
+    status, reason = _verdict(
+        cleaned, test_splits, lambda: is_known(content or cleaned.content_hash()), trusted_sources
+    )
     return Admission(status, reason, cleaned)
 
 
@@ -68,7 +71,7 @@ def is_idle(observation: str) -> bool:
 def _verdict(
     trajectory: Trajectory,
     test_splits: Collection[str],
-    is_known: Callable[[str], bool],
+    is_known: Callable[[], bool],
     trusted_sources: Collection[str] | None,
 ) -> tuple[Verdict, str]:
     outcome = trajectory.outcome
@@ -80,7 +83,7 @@ def _verdict(
         return "quarantine", "outcome not verified"
     if not outcome.success:
         return "rejected", f"failed, says the {outcome.verified_by}"
-    if is_known(trajectory.content_hash()):
+    if is_known():
         return "rejected", "a duplicate of a demonstration"
     if trusted_sources is not None and trajectory.provenance.source not in trusted_sources:
         return "quarantine", f"source {trajectory.provenance.source!r} is not trusted yet"

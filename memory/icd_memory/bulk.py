@@ -18,7 +18,7 @@ _IN_LIST = 500
 _COLUMNS = ("id", "tenant", "environment", "split", "source", "status", "reason", "content_hash", "body")
 
 
-def _among(column: sa.Column[str], *others: sa.Column[str]) -> sa.Select[Any]:
+def _among(column: sa.Column[str], *others: sa.Column[Any]) -> sa.Select[Any]:
     return sa.select(column, *others).where(column.in_(sa.bindparam("keys", expanding=True)))
 
 
@@ -37,11 +37,12 @@ class BulkTrajectories:
 
     def held(self, ids: Collection[str]) -> frozenset[str]:
         """Return those of the ids under which something is stored."""
-        return frozenset(id for (id,) in self._rows(_IDS, ids))
+        return frozenset(row.id for row in self._rows(_IDS, ids))
 
     def shown(self, content_hashes: Collection[str]) -> Iterator[tuple[str, str, str]]:
         """Yield content hash, tenant and id of the demonstrations with these contents."""
-        return ((content, tenant, id) for content, tenant, id in self._rows(_SHOWN, content_hashes))
+        for row in self._rows(_SHOWN, content_hashes):
+            yield row.content_hash, row.tenant, row.id
 
     def add(self, judged: Iterable[tuple[Admission, str]]) -> int:
         """Store trajectories as they were judged, each with its content hash, in one transaction; return how many were

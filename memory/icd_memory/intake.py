@@ -104,7 +104,8 @@ class Intake:
         admission = admit(
             t,
             test_splits=self._test_splits(t.environment),
-            is_known=lambda _: (t.tenant, content) in shown,
+            is_known=lambda content: (t.tenant, content) in shown,
+            content=content,
         )
         stranger = self._is_stranger(t.tenant, source)
         judged = probation.judged(admission, stranger=stranger, neighbours=self._neighbours)
