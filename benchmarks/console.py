@@ -32,6 +32,7 @@ import httpx  # noqa: E402
 from backend_report import percentile  # noqa: E402
 from common import emit  # noqa: E402
 from console_store import store_with  # noqa: E402
+from exchange_import import figures as import_figures  # noqa: E402
 from peer_environment import CACHE  # noqa: E402
 
 from icd.config import MemorySettings, Settings  # noqa: E402
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small store, few rounds")
     parser.add_argument("--json", action="store_true", help="one JSON line")
     asked = parser.parse_args()
-    emit("console", page_figures(asked.quick), {}, asked.json)
+    emit("console", {**page_figures(asked.quick), **import_figures(asked.quick)}, {}, asked.json)
 
 
 if __name__ == "__main__":
