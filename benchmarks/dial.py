@@ -2,9 +2,8 @@
 
     python benchmarks/dial.py household-smollm2 household-smollm2-tuned
 
-reads ``benchmarks/results/NAME/episodes.jsonl`` of the untrained student's run and of the trained one's (also several,
-each with other methods), and writes ``dial.md`` and ``dial.svg`` into the second folder; `benchmarks/readme_table.py`
-puts the table into README.md.
+reads ``benchmarks/results/NAME/episodes.jsonl`` of the untrained student's run and of the trained one's, and writes
+``dial.md`` and ``dial.svg`` into the second folder; `benchmarks/readme_table.py` puts the table into README.md.
 Differences are paired: the same tasks and seeds, the trained student minus the untrained one under the same method.
 """
 
@@ -163,13 +162,10 @@ def _told(interval: Interval, form: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("before", help="folder of the untrained student's results")
-    parser.add_argument(
-        "after", nargs="+", help="those of the trained student's; the files go into the first"
-    )
+    parser.add_argument("after", help="folder of the trained student's; the files are written there")
     given = parser.parse_args()
-    after = RESULTS / given.after[0]
-    trained = [place for name in given.after for place in read(RESULTS / name, tuned=True)]
-    places = dial(read(RESULTS / given.before, tuned=False), trained)
+    after = RESULTS / given.after
+    places = dial(read(RESULTS / given.before, tuned=False), read(after, tuned=True))
     lines = "\n".join(table(places))
     (after / "dial.md").write_text(f"{lines}\n", "utf-8")
     (after / "dial.svg").write_text(plot(places), "utf-8")
