@@ -13,7 +13,7 @@ from icd.benchmark.findings import Findings, findings
 from icd.benchmark.sections import Part, section
 from icd.benchmark.sheets import Sheet, overview_sheet
 from icd.console.savings import Saving, saving
-from icd.errors import MissingExtraError
+from icd.errors import ConfigurationError, MissingExtraError
 from icd_memory.figures import Totals
 from icd_memory.store import Store
 
@@ -58,7 +58,9 @@ class ShownRun:
     parts: tuple[ShownPart, ...]
     facts: tuple[tuple[str, str], ...]
     sums: tuple[tuple[str, Saving], ...] = ()
-    """By method, in the place of parts where a run is too large for them."""
+    """By method, in the place of parts where there is no report."""
+    problem: str = ""
+    """Why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +100,19 @@ class Reports:
         self._lock = threading.Lock()
 
     def compared(self, run_ids: Sequence[str]) -> Compared:
-        """Return runs side by side.
-
-        Raises:
-            ConfigurationError: there is no such run, or it is a collection.
-        """
+        """Return runs side by side; of what no report can be made, the sums."""
         shown, found = [], []
         for id in run_ids:
             states = self._store.figures.run_states(id)
             if sum(states.values()) > MOST_EPISODES:
-                shown.append(self._by_sums(id))
+                shown.append(self._by_sums(id, f"It has more than {MOST_EPISODES:,} episodes."))
                 continue
-            report, run = self._report(id, tuple(sorted(states.items())))
+            try:
+                report, run = self._report(id, tuple(sorted(states.items())))
+            except ConfigurationError as error:
+                # Such as a method of another version.
+                shown.append(self._by_sums(id, str(error)))
+                continue
             found.append(report.summary)
             shown.append(run)
         return Compared(overview_sheet(found) if len(found) > 1 else None, tuple(shown))
@@ -126,13 +129,13 @@ class Reports:
             self._kept.move_to_end(key)
             return self._kept[key]
 
-    def _by_sums(self, run_id: str) -> ShownRun:
+    def _by_sums(self, run_id: str, problem: str) -> ShownRun:
         rows = self._store.figures.totals(RUNS_TENANT, run_id)
         methods = sorted({row.method for row in rows})
         sums = [
             (name, saving(Totals.over([row for row in rows if row.method == name]), None)) for name in methods
         ]
-        return ShownRun(run_id, run_id, (), (), tuple(sums))
+        return ShownRun(run_id, run_id, (), (), tuple(sums), problem)
 
 
 def _shown(run_id: str, found: Findings) -> ShownRun:
