@@ -177,16 +177,17 @@ class Runtime:
         )  # fmt: skip
 
     def _where(self, context: DecisionContext) -> Runtime:
-        """Return the runtime that decides here: with more samples where this kind of task got worse, and that is the
-        rule."""
+        """Return the runtime that decides here: where this kind of task got worse, it says so in its receipts, and draws
+        more samples if that is the rule."""
         if self.watch is None:
             return self
         place = Place(context.tenant, context.environment, context.category)
-        policy = self.watch.policy(place, self.settings.policy)
-        if policy == self.settings.policy:
+        drift = self.watch.open(place)
+        if not drift:
             return self
         other = self.for_episode(self.teacher)
-        other.settings = replace(self.settings, policy=policy, drift=self.watch.open(place))
+        policy = self.watch.policy(place, self.settings.policy)
+        other.settings = replace(self.settings, policy=policy, drift=drift)
         return other
 
     async def plan(self, context: DecisionContext) -> Plan:

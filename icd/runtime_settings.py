@@ -44,7 +44,7 @@ class RuntimeSettings:
     """`full`: draw all samples, and ask the teacher at every step, also where that changes nothing: for calibration."""
 
     drift: tuple[str, ...] = ()
-    """The measures by which this kind of task got worse, where that changed the policy; for the receipt."""
+    """The measures by which this kind of task got worse; for the receipt."""
 
     def answer_tokens(self, code: bool) -> int:
         """Return the limit of one sample at a step."""

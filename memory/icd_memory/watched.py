@@ -78,7 +78,7 @@ class Watched:
 
     def alarms(self, *, tenant: str | None = None, environment: str | None = None) -> list[StreamRow]:
         """Return the streams with an alarm."""
-        return [row for row in self.find(tenant=tenant, environment=environment) if row.alarm is not None]
+        return self._rows.find(*_narrowed(tenant, environment, None), _TABLE.c.alarm.is_not(None))
 
     def forget(self, *, tenant: str, environment: str | None = None, category: str | None = None) -> int:
         """Remove a tenant's streams, so that they begin anew; return how many there were."""
