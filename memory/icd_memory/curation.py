@@ -150,7 +150,7 @@ class Curation:
         facts = schema.episode_facts.c
         query = (
             sa.select(
-                _U.seq, _U.episode_id, sa.func.coalesce(facts.goal, '""'), _U.shown, _U.followed, _U.similarity,
+                _U.seq, _U.episode_id, facts.goal, _U.shown, _U.followed, _U.similarity,
                 _U.success,
             )
             .join_from(
