@@ -58,7 +58,26 @@ def read_file(path: Path, kind: Format | None = None) -> Iterator[Trajectory]:
         ConfigurationError: something in it is no trajectory.
         MissingExtraError: it takes an extra to read it.
     """
-    return map(marked, (kind or exchange_format("own")).read(path, Origin.of(path)))
+    for trajectory in (kind or exchange_format("own")).read(path, Origin.of(path)):
+        _check_names(trajectory, path)
+        yield marked(trajectory)
+
+
+def _check_names(trajectory: Trajectory, path: Path) -> None:
+    """Refuse names that no database can hold; texts may be anything."""
+    names = (
+        trajectory.id,
+        trajectory.tenant,
+        trajectory.environment,
+        trajectory.split,
+        trajectory.provenance.source,
+    )
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{path}: the id or source {trajectory.id[:100]!r} is no valid text"
+        ) from error
 
 
 def _way_out(kind: Format) -> str:
