@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache
 
 from icd_memory.lookalikes import Lookalikes, triples
 from icd_memory.redaction import placeholders_in
@@ -84,7 +83,7 @@ _ADDRESS = re.compile(
 
 def aimed_at_the_model(trajectory: Trajectory) -> str | None:
     """Return words that instruct the model rather than tell what happened, or that would end the frame of examples."""
-    plain = [_plain(text) for text in texts_of(trajectory)]
+    plain = [folded(text) for text in texts_of(trajectory)]
     # Most trajectories hold not one of the cues, which costs far less to find out than to search text by text.
     if not may_be_aimed(_APART.join(plain)):
         return None
@@ -150,8 +149,3 @@ def texts_of(trajectory: Trajectory) -> Iterable[str]:
     yield from (trajectory.goal, trajectory.plan, trajectory.category)
     for step in trajectory.steps:
         yield from (step.observation, step.view, step.reasoning, step.action)
-
-
-@lru_cache(5_000)
-def _plain(text: str) -> str:
-    return folded(text)
