@@ -361,7 +361,8 @@ class Store:
             self._add_decisions(batch.decisions)
             self._ledger.add(batch.ledger)
             self.reservations.release(batch.released)
-            self.reservations.add(batch.holds)
+            # Who was cancelled while it waited for a hold has let it go already.
+            self.reservations.add([hold for hold in batch.holds if hold.id not in batch.released])
 
     def _add_decisions(self, rows: Sequence[DecisionRow]) -> int:
         """Store receipts and append those that are new to their tenants' chains; return how many were new."""

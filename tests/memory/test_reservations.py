@@ -39,6 +39,12 @@ def test_what_is_set_aside_is_not_given_out_again(store: Store) -> None:
     assert ask(store, "c", 5.0, TENANT)
 
 
+def test_who_lets_go_before_it_is_granted_holds_nothing(store: Store) -> None:
+    store.add_batch(Batch(holds=[Hold("a", 6.0, (KEY,)), Hold("b", 6.0, (KEY,))], released=["a"]))
+    assert store.reservations.held() == 6.0
+    assert not ask(store, "c", 5.0, KEY)
+
+
 def test_a_decision_sets_aside_more_or_less_in_place_of_what_it_had(store: Store) -> None:
     assert ask(store, "a", 9.0, KEY)
     assert ask(store, "a", 10.0, KEY)
