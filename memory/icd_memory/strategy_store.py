@@ -226,10 +226,7 @@ class StrategyTables:
             .group_by(_USE.strategy_id, _USE.shown)
         )  # fmt: skip
         with self._db.read() as connection:
-            return [
-                UseCounts(id, shown, *map(int, counts[:4]), float(counts[4]), *map(int, counts[5:]))
-                for id, shown, *counts in connection.execute(query)
-            ]
+            return [UseCounts(*row) for row in connection.execute(query)]
 
     def add_test(self, strategy: Strategy, test: PairedTest) -> bool:
         """Store a test; return False, and change nothing, if its id is there already."""
