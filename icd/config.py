@@ -138,8 +138,6 @@ class BackendSettings(_Section):
             raise ValueError("model is missing: an endpoint must be told which model to use")
         if self.kind == "transformers" and self.model is None and self.path is None:
             raise ValueError("path is missing: the folder of the checkpoint")
-        if self.adapter is not None and self.kind != "local":
-            raise ValueError("adapter is for kind = 'local'; an endpoint names its adapters as models")
         return self
 
     @property

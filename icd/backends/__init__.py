@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from icd.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from icd.backends.base import Backend
     from icd.config import BackendSettings
@@ -20,9 +22,11 @@ def make_backend(settings: BackendSettings, *, count_tokens: Callable[[str], int
         count_tokens: the tokenizer by which an expert's nominal tokens are counted; None: an estimate.
 
     Raises:
-        ConfigurationError: no such model, or no key.
+        ConfigurationError: no such model, no key, or an adapter for a model that is not local.
         ModelFilesError: the model's files are not on this machine.
     """
+    if settings.adapter is not None and settings.kind != "local":
+        raise ConfigurationError("adapter is for kind = 'local'; an endpoint names its adapters as models")
     if settings.kind == "expert":
         from icd.backends.expert import ExpertBackend
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from icd.backends import make_backend
 from icd.backends.expert import ExpertBackend
@@ -48,8 +47,8 @@ def test_an_adapter_is_for_a_local_model_and_has_to_be_there(tmp_path: Path) -> 
         make_backend(section)
     adapter.write_bytes(b"GGUF")
     assert make_backend(section).model == "tuned"
-    with pytest.raises(ValidationError, match="adapter is for kind = 'local'"):
-        BackendSettings(kind="openai", model="m", adapter=str(adapter))
+    with pytest.raises(ConfigurationError, match="adapter is for kind = 'local'"):
+        make_backend(BackendSettings(kind="openai", model="m", adapter=str(adapter)))
 
 
 def test_missing_files_are_found_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
