@@ -294,7 +294,7 @@ class Runtime:
         retriever, count = self._demonstrations, max(1, self.settings.k)
         if retriever is None:
             return []
-        with spans.ambient().start(operations.retrieval, count, retriever.memory.embedder.id) as span:
+        with spans.ambient().start(operations.retrieval, count, retriever.embedder_id) as span:
             found = retriever.for_step(query_of(context), count)
             span.tell(operations.found, found)
             span.content(content.search, context.goal, context.observation, found)

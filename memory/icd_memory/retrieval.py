@@ -326,6 +326,11 @@ class Retriever:
         self.memory = memory
         self.settings = settings or memory.settings
 
+    @property
+    def embedder_id(self) -> str:
+        """By which embedder texts are compared."""
+        return self.memory.embedder.id
+
     def for_plan(self, query: Query, k: int) -> list[Excerpt]:
         """Return up to k whole demonstrations by goal and category, best first, for writing a plan."""
         keys, _ = self._vectors(query, ("goal", "category"), state="")

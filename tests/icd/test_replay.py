@@ -37,6 +37,8 @@ _episodes = count()
 class Demonstrated:
     """Finds the same step for every state, as near as it is told."""
 
+    embedder_id = "none"
+
     def __init__(self, action: str, similarity: float) -> None:
         step = Step("a room", action, "as shown")
         self.found = Excerpt(

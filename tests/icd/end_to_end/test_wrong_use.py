@@ -20,6 +20,8 @@ from icd_memory.store import Store
 
 NOWHERE = "http://127.0.0.1:9/v1"
 GOOD = config(NOWHERE, NOWHERE)
+GREETING = 3
+"""Lines that a server says at its start: its address, that no key is needed, and where the console is."""
 EMBEDDER = '[memory]\nembedder = "hashing"\n'
 
 
@@ -80,7 +82,7 @@ def test_endpoints_that_are_not_there(workspace: Path) -> None:
             assert reply.status_code == 502
             assert "is the server running, and is base_url right?" in reply.json()["error"]["message"]
         assert server.stop() == 0
-    assert len(server.said) == 2
+    assert len(server.said) == GREETING
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a running process are Linux's")
@@ -113,7 +115,7 @@ def test_a_disk_that_is_full_and_has_room_again(workspace: Path) -> None:
         assert server.stop() == 0
     with Store.open(STORE) as store:
         assert store.stats().decisions == answered + 1
-    (told,) = server.said[2:]
+    (told,) = server.said[GREETING:]
     assert "icd.db" in told
     assert "free space" in told
 
