@@ -169,7 +169,9 @@ def unfenced(text: str, *labels: str) -> str:
     first, newline, rest = stripped.partition("\n")
     if not newline or not first.startswith("```") or not rest.endswith("```"):
         return text
-    return rest[:-3] if first[3:].strip().lower() in ("", *labels) and "```" not in rest[:-3] else text
+    body = rest[:-3]
+    several = any(line.lstrip().startswith("```") for line in body.split("\n"))
+    return body if first[3:].strip().lower() in ("", *labels) and not several else text
 
 
 def text_groups(texts: Sequence[str], cosine: Matrix | None, least: float) -> list[str | None]:

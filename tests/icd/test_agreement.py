@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -85,6 +85,7 @@ def shuffled(value: Any, rng: random.Random) -> Any:
 
 
 @given(json_objects, st.integers(0, 99), st.sampled_from([None, 0, 2]), st.booleans())
+@example({"```": None}, 0, None, True)
 def test_formatting_and_the_order_of_keys_do_not_count(
     value: dict[str, Any], seed: int, indent: int | None, escaped: bool
 ) -> None:
