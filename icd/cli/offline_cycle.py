@@ -23,9 +23,7 @@ def cycle(
     split: Annotated[
         str | None, typer.Option(help="Of them; by default the environment's first test split.")
     ] = None,
-    margin: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="By which success may fall, at most.")
-    ] = 0.05,
+    margin: options.Margin = 0.05,
     share: Annotated[
         float, typer.Option(min=0, max=0.5, help="Of live episodes that try a candidate.")
     ] = 0.1,

@@ -47,6 +47,9 @@ Teacher: TypeAlias = Annotated[
 TeacherModel: TypeAlias = Annotated[
     str | None, typer.Option(help="The teacher's model name.", rich_help_panel=_MODELS)
 ]
+Margin: TypeAlias = Annotated[
+    float, typer.Option(min=0.001, max=0.5, help="By which success may fall, at most.")
+]
 Budget: TypeAlias = Annotated[
     float | None, typer.Option(min=0, help="US dollars that all calls together may cost at most.")
 ]

@@ -108,9 +108,7 @@ def promote(
     student: Identity,
     candidate: Annotated[str, typer.Option(help="Held-out episodes of the candidate: RUN, or RUN:METHOD.")],
     current: Annotated[str, typer.Option(help="The same of the current student.")],
-    margin: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="By which success may fall, at most.")
-    ] = 0.05,
+    margin: options.Margin = 0.05,
     alpha: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Chance of a false promotion, at most.")
     ] = 0.05,

@@ -28,7 +28,7 @@ from icd.exchange.atif_fields import (
 from icd.exchange.format import Format, Origin
 from icd.exchange.messages import Conversation, real_calls, split_outputs
 from icd.exchange.openai_chat import UNKNOWN, under_contents
-from icd.exchange.records import explained, records
+from icd.exchange.records import read_each
 from icd_memory.schema import dump_json
 from icd_memory.trajectory import Outcome, Provenance, Step, Trajectory
 
@@ -57,10 +57,9 @@ def the_format() -> Format:
 
 
 def _read(path: Path, origin: Origin) -> Iterator[Trajectory]:
-    for where, data in records(path):
-        with explained(path, where, "ATIF trajectory"):
-            read = _trajectory(AtifTrajectory.model_validate(data), origin)
-        yield read
+    return read_each(
+        path, "ATIF trajectory", lambda data: _trajectory(AtifTrajectory.model_validate(data), origin)
+    )
 
 
 def _trajectory(document: AtifTrajectory, origin: Origin) -> Trajectory:

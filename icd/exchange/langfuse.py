@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from icd.exchange.format import Format
-from icd.exchange.records import explained, records
+from icd.exchange.records import read_each
 from icd.exchange.runs import ModelCall, answer_of, trajectories_of, turns_of
 
 _LISTS = ("data.item", "observations.item")
@@ -35,11 +35,7 @@ def the_format() -> Format:
 
 
 def _calls(path: Path) -> Iterator[ModelCall]:
-    for where, data in records(path, _LISTS):
-        with explained(path, where, "Langfuse observation"):
-            call = _call(data)
-        if call is not None:
-            yield call
+    return (call for call in read_each(path, "Langfuse observation", _call, _LISTS) if call is not None)
 
 
 def _call(row: Mapping[str, Any]) -> ModelCall | None:

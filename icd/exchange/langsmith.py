@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from icd.exchange.format import Format
-from icd.exchange.records import explained, records
+from icd.exchange.records import read_each
 from icd.exchange.runs import ModelCall, answer_of, trajectories_of, turns_of
 
 _LISTS = ("runs.item",)
@@ -34,10 +34,8 @@ def the_format() -> Format:
 
 
 def _calls(path: Path) -> Iterator[ModelCall]:
-    for where, data in records(path, _LISTS):
-        with explained(path, where, "LangSmith run"):
-            found = [call for run in _all(data) if (call := _call(run)) is not None]
-        yield from found
+    for found in read_each(path, "LangSmith run", lambda data: [_call(run) for run in _all(data)], _LISTS):
+        yield from (call for call in found if call is not None)
 
 
 def _all(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from icd.exchange.format import Format, Origin
 from icd.exchange.messages import Conversation, messages_of, read_messages, tools_of
-from icd.exchange.records import explained, records
+from icd.exchange.records import read_each
 from icd_memory.schema import dump_json
 from icd_memory.trajectory import Provenance, Trajectory
 
@@ -43,11 +43,11 @@ def the_format() -> Format:
 
 
 def _read(path: Path, origin: Origin) -> Iterator[Trajectory]:
-    for where, data in records(path):
-        with explained(path, where, "conversation in OpenAI's format"):
-            read = read_messages(data["messages"], data.get("tools") or data.get("functions") or ())
-            made = under_contents(read, "openai", origin)
-        yield made
+    def read(data: Mapping[str, Any]) -> Trajectory:
+        told = read_messages(data["messages"], data.get("tools") or data.get("functions") or ())
+        return under_contents(told, "openai", origin)
+
+    return read_each(path, "conversation in OpenAI's format", read)
 
 
 def under_contents(read: Conversation, kind: str, origin: Origin) -> Trajectory:

@@ -7,18 +7,19 @@ that no file is ever in memory as a whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from icd.config_errors import in_brief
 from icd.errors import ConfigurationError, MissingExtraError
 
+_Made = TypeVar("_Made")
 _HEAD = 1 << 20
 """Bytes that are looked at to tell how a file is laid out."""
 _BOM = b"\xef\xbb\xbf"
@@ -50,6 +51,16 @@ def records(path: Path, lists: tuple[str, ...] = ()) -> Iterator[Record]:
             yield from _lines(path, file)
         else:
             yield from _members(path, file, "")
+
+
+def read_each(
+    path: Path, what: str, read: Callable[[dict[str, Any]], _Made], lists: tuple[str, ...] = ()
+) -> Iterator[_Made]:
+    """Yield what `read` makes of each object of a file; `what` names it where it cannot. Otherwise as `records`."""
+    for where, data in records(path, lists):
+        with explained(path, where, what):
+            made = read(data)
+        yield made
 
 
 @contextmanager

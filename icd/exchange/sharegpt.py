@@ -13,7 +13,7 @@ from typing import Any
 from icd.exchange.format import Format, Origin
 from icd.exchange.messages import Turn, messages_of, read_messages, tools_of
 from icd.exchange.openai_chat import LOSES, UNKNOWN, under_contents
-from icd.exchange.records import explained, records
+from icd.exchange.records import read_each
 from icd.offline.formats import SPEAKERS, shared_turn
 from icd_memory.schema import dump_json
 from icd_memory.trajectory import Provenance, Trajectory
@@ -52,19 +52,18 @@ def the_format() -> Format:
 
 
 def _read(path: Path, origin: Origin) -> Iterator[Trajectory]:
-    for where, data in records(path):
-        with explained(path, where, "ShareGPT conversation"):
-            turns = [_turn(turn) for turn in data["conversations"]]
-            if data.get("system"):
-                turns.insert(0, {"role": "system", "content": data["system"]})
-            tools = data.get("tools") or ()
-            tools = json.loads(tools) if isinstance(tools, str) else tools
-            read = read_messages(turns, tools, task_in_system=True)
-            if data.get("id"):
-                made = read.trajectory(str(data["id"]), Provenance(origin.source, UNKNOWN, origin.at))
-            else:
-                made = under_contents(read, "sharegpt", origin)
-        yield made
+    def read(data: Mapping[str, Any]) -> Trajectory:
+        turns = [_turn(turn) for turn in data["conversations"]]
+        if data.get("system"):
+            turns.insert(0, {"role": "system", "content": data["system"]})
+        tools = data.get("tools") or ()
+        tools = json.loads(tools) if isinstance(tools, str) else tools
+        told = read_messages(turns, tools, task_in_system=True)
+        if data.get("id"):
+            return told.trajectory(str(data["id"]), Provenance(origin.source, UNKNOWN, origin.at))
+        return under_contents(told, "sharegpt", origin)
+
+    return read_each(path, "ShareGPT conversation", read)
 
 
 def _turn(turn: Mapping[str, Any]) -> Turn:
