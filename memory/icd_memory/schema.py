@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 
 from icd_memory.errors import StoreCorruptError
 
@@ -52,18 +53,15 @@ class Moment(sa.types.TypeDecorator[datetime]):
             raise StoreCorruptError(f"a row of the store is damaged ({error}): restore a backup") from error
 
 
-_READABLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ESCAPED = json.JSONEncoder(separators=(",", ":"))
 
 
 def dump_json(value: Any) -> str:
     """Return `value` as JSON, readable where that is possible, escaped where the text isn't valid Unicode."""
-    text = _READABLE.encode(value)
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        return to_json(value).decode()
+    except ValueError:  # Unpaired surrogates, or nested too deeply for it.
         return _ESCAPED.encode(value)
-    return text
 
 
 metadata = sa.MetaData()

@@ -14,6 +14,7 @@ from icd_memory.lookalikes import Lookalikes, triples
 from icd_memory.redaction import placeholders_in
 from icd_memory.strategy_admission import folded
 from icd_memory.strategy_patterns import CONCERNS
+from icd_memory.substrings import Substrings
 from icd_memory.trajectory import Trajectory
 
 MOST_ALIKE = 3
@@ -42,7 +43,6 @@ _RULES = (
     "instruction", "prompt", "directi", "guidelines", "guardrails", "rules", "constraints", "system message",
     "safety policies", "safety measures",
 )  # fmt: skip
-_HAS = ("must", "should", "have to", "need to", "are to", "will")
 _CUES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (_RULES, (
         "ignore", "disregard", "forget", "overrid", "bypass", "overrule", "circumvent", "discard", "neglect", "violate",
@@ -63,16 +63,17 @@ _CUES: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("refer", "query", "look", "use", "retrieve", "answer", "instead", "rather than"),
         ("data", "record", "information", "knowledge", "entr", "account", "item", "request", "quer", "file"),
     ),
-    (_HAS, tuple(
+    (tuple(
         f"{who} {has}" for who in ("you", "agent", "assistant", "model", "one")
-        for has in _HAS
+        for has in ("must", "should", "have to", "need to", "are to", "will")
     ),),
     (("this rule ", "this policy ", "this instruction ", "this note "),),
 )  # fmt: skip
 """For each pattern of `AIMED` there is an element all of whose parts have a member in every text that it matches
 (a test draws such texts)."""
-_APART = "\n\0\n"
-"""Between texts: `folded` leaves no NUL in them, and no pattern matches across it."""
+_ALL_CUES = Substrings(cue for needed in _CUES for cues in needed for cue in cues)
+_APART = "\n"
+"""Between texts: no cue holds it, and what is before and after it folds as it does alone."""
 _MAY_ADDRESS = re.compile(r"[@<]|://|www\.|\d{5}|\d\.\d")
 """What stands in every address, long number or placeholder."""
 _ADDRESS = re.compile(
@@ -83,11 +84,11 @@ _ADDRESS = re.compile(
 
 def aimed_at_the_model(trajectory: Trajectory) -> str | None:
     """Return words that instruct the model rather than tell what happened, or that would end the frame of examples."""
-    plain = [folded(text) for text in texts_of(trajectory)]
+    texts = list(texts_of(trajectory))
     # Most trajectories hold not one of the cues, which costs far less to find out than to search text by text.
-    if not may_be_aimed(_APART.join(plain)):
+    if not may_be_aimed(folded(_APART.join(texts))):
         return None
-    for text in plain:
+    for text in map(folded, texts):
         if may_be_aimed(text):
             for pattern in AIMED:
                 if match := pattern.search(text):
@@ -97,7 +98,8 @@ def aimed_at_the_model(trajectory: Trajectory) -> str | None:
 
 def may_be_aimed(plain: str) -> bool:
     """Say whether a text, as `folded` gives it, holds the cues of any pattern of `AIMED`; without, none can match."""
-    return any(all(any(cue in plain for cue in cues) for cues in needed) for needed in _CUES)
+    held = _ALL_CUES.held_by(plain)
+    return any(all(not held.isdisjoint(cues) for cues in needed) for needed in _CUES)
 
 
 def ungrounded(trajectory: Trajectory) -> str | None:

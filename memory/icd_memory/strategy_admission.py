@@ -88,15 +88,19 @@ def _is_hidden(char: str) -> bool:
     return char not in "\n\t\r" and unicodedata.category(char) in ("Cf", "Cc", "Co", "Cs", "Cn")
 
 
+_HIDDEN = bytes(code for code in range(128) if _is_hidden(chr(code)))
+_PLAIN = bytes(range(256)).lower().translate(bytes.maketrans(b"\r\t", b"\n "))
+"""Of the other ASCII characters: in lower case, with one kind of line's end and of space."""
+
+
 def folded(text: str) -> str:
     """Return a text as it reads: without hidden characters, accents, case, and runs of spaces."""
-    if not text.isprintable():
-        text = _without(text, _is_hidden)
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
-        text = _without(text, unicodedata.combining)
-    text = text.lower().replace("\r", "\n")
-    return _SPACES.sub(" ", text) if "  " in text or "\t" in text or not text.isascii() else text
+    if text.isascii():
+        text = text.encode().translate(_PLAIN, _HIDDEN).decode()
+        return _SPACES.sub(" ", text) if "  " in text else text
+    text = unicodedata.normalize("NFKD", _without(text, _is_hidden).replace("\u2019", "'"))
+    text = _without(text, unicodedata.combining)
+    return _SPACES.sub(" ", text.lower().replace("\r", "\n"))
 
 
 def _without(text: str, unwanted: Callable[[str], object]) -> str:

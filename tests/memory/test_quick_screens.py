@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from icd_memory.lookalikes import Lookalikes, triples
 from icd_memory.screening import AIMED, may_be_aimed
 from icd_memory.strategy_admission import folded
+from icd_memory.substrings import Substrings
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "E", "7", "\u00e9", "x_y"]), max_size=12).map(" ".join)
 
@@ -36,6 +37,22 @@ def test_lookalikes_are_counted_as_by_sets(others: list[str], mine: str) -> None
     alike = [o for o in map(plain_triples, others) if len(own & o) >= 0.6 * len(own | o)]
     assert known.count(triples([mine])) == len(alike)
     assert len(triples([mine])) == len(own)
+
+
+def test_a_text_longer_than_the_powers_that_are_kept_has_the_same_triples() -> None:
+    """Each word of a long text is worth what it is worth at the beginning of a short one."""
+    long = "one two three four " * 20_000
+    assert list(triples([long])) == list(triples(["one two three four one two"]))
+
+
+@given(st.lists(st.text("abc<\u00e9", min_size=1), min_size=1), st.text("abc<\u00e9"))
+def test_substrings_are_those_that_the_text_holds(wanted: list[str], text: str) -> None:
+    assert Substrings(wanted).held_by(text) == {one for one in wanted if one in text}
+
+
+@given(st.lists(st.text()))
+def test_texts_are_folded_together_as_one_by_one(texts: list[str]) -> None:
+    assert folded("\n".join(texts)) == "\n".join(map(folded, texts))
 
 
 @given(st.text())

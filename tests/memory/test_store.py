@@ -44,6 +44,31 @@ def test_the_codec_is_exact_for_any_text(steps: list[Step], goal: str, note: str
     dump_json(trajectory_to_json(t)).encode()
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+)
+
+
+@given(_JSON)
+def test_what_is_kept_as_json_comes_back_equal(value: object) -> None:
+    import json
+
+    kept = dump_json(value)
+    assert json.loads(kept) == value
+    assert json.dumps(json.loads(kept)) == json.dumps(value), "and of the same types"
+
+
+def test_deep_json_is_kept() -> None:
+    """Tool arguments may nest as deep as a client likes."""
+    import json
+
+    deep: list[object] = []
+    for _ in range(500):
+        deep = [deep]
+    assert json.loads(dump_json(deep)) == deep
+
+
 def test_the_same_id_twice_is_stored_once(store: Store) -> None:
     first = trajectory()
     assert store.add_trajectory(first, status="demonstration")
