@@ -94,21 +94,27 @@ class Curation:
         most: int = 50,
     ) -> Page:
         """Return a page of trajectories, the newest first, narrowed as asked; `text` is part of the goal or the id."""
-        wanted: list[sa.ColumnElement[bool]] = [_T.tenant == tenant]
         equal = {_T.status: status, _T.environment: environment, _T.source: source}
-        wanted += [column == value for column, value in equal.items() if value is not None]
+        narrowed = {column: value for column, value in equal.items() if value is not None}
+        # Which table is read first, down to where the page is full: the one that narrows the most. SQLite goes by the
+        # order that is asked for.
+        first = _F if source is None and (text or not narrowed) else _T
+        wanted: list[sa.ColumnElement[bool]] = [first.tenant == tenant]
+        wanted += [column == value for column, value in narrowed.items()]
         if text:
             goal = sa.type_coerce(_F.goal, sa.Text)
             inner = schema.dump_json(text)[1:-1]
             wanted.append(
-                sa.or_(goal.icontains(inner, autoescape=True), _T.id.icontains(text, autoescape=True))
+                sa.or_(
+                    goal.icontains(inner, autoescape=True), _F.trajectory_id.icontains(text, autoescape=True)
+                )
             )
         query = sa.select(*_LISTED).join_from(schema.trajectories, schema.demonstration_facts, _JOINED)
         with self._db.read() as connection:
             return Page.of(
                 connection,
                 query.where(*wanted),
-                _T.seq,
+                first.seq,
                 ListedDemonstration,
                 older=older,
                 newer=newer,
