@@ -186,8 +186,8 @@ def _build(name: str, args: list[float]) -> Policy:
 
 
 def _samples(args: Sequence[float], default: int) -> int:
-    n = args[0] if args else default
-    if n != int(n) or n < 1:
+    n = float(args[0] if args else default)
+    if not n.is_integer() or n < 1:
         raise ValueError("n must be a whole number of at least 1")
     return int(n)
 

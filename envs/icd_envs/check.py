@@ -135,7 +135,7 @@ def _transcript(line: bytes, where: str) -> Transcript:
         data = json.loads(line)
         steps = tuple(RecordedStep(_string(step["command"]), _turn(step)) for step in data["steps"])
         return Transcript(_string(data["game"]), RecordedStep("", _turn(data["reset"])), steps)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise GameFileError(f"{where}: not a transcript: {error!r}") from error
 
 

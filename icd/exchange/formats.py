@@ -45,7 +45,7 @@ def detected(path: Path) -> Format:
     for one in known:
         if one.recognises(first[0].data):
             return one
-    names = ", ".join(sorted(first[0].data)[:8])
+    names = ", ".join(name[:40] for name in sorted(first[0].data)[:8])
     raise ConfigurationError(
         f"{path} is in none of the formats {', '.join(FORMATS)} (its first record has {names or 'no field'}): name the "
         "format with --format if it is in one of them all the same"

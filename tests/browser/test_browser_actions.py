@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +49,14 @@ async def _do(visit: Visitor, button: str, *, within: str = "form") -> str:
     return str(await told.inner_text())
 
 
+def _waiting(store: Store, source: str) -> str:
+    """Store a trajectory of a source that waits for a person; return its id."""
+    one = next(store.trajectories(environment="household"))
+    given = replace(one, id=f"of {source}", provenance=replace(one.provenance, source=source))
+    store.add_trajectory(given, status="quarantine", reason="waits for trust in its source")
+    return given.id
+
+
 async def test_a_demonstration_is_disabled_and_shown_again(visit: Visitor, store: Store) -> None:
     id = store.listing(environment="household", status="demonstration")[0].id
     await visit.go(f"/memory/{quote(id)}")
@@ -66,6 +75,21 @@ async def test_what_waits_is_approved_from_the_list(visit: Visitor, store: Store
     before = len(store.listing(status="demonstration"))
     await _do(visit, "Approve: show it")
     assert len(store.listing(status="demonstration")) == before + 1
+
+
+async def test_what_waits_is_rejected(visit: Visitor, store: Store) -> None:
+    id = _waiting(store, "stranger")
+    await visit.go(f"/memory/{quote(id)}")
+    await _do(visit, "Reject: never show it")
+    assert store.admission(id).status == "rejected"
+    assert "because of a test" in store.admission(id).reason
+
+
+async def test_a_source_is_trusted(visit: Visitor, store: Store) -> None:
+    await visit.go(f"/memory/{quote(_waiting(store, 'partner'))}")
+    await visit.page.get_by_text("All of its source").click()
+    assert "trusted" in await _do(visit, "Trust this source")
+    assert store.trust.levels("default")["partner"] == "approved"
 
 
 async def test_a_source_is_recalled(visit: Visitor, store: Store) -> None:

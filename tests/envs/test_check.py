@@ -64,7 +64,9 @@ def test_a_missing_game_is_an_error(tmp_path: Path, small_library: GameLibrary) 
         check(read_transcripts(path), small_library)
 
 
-@pytest.mark.parametrize("line", ["{}", "nonsense", '{"game": "g", "reset": {}, "steps": []}', "[]"])
+@pytest.mark.parametrize(
+    "line", ["{}", "nonsense", '{"game": "g", "reset": {}, "steps": []}', "[]", '{"a":' * 100_000]
+)
 def test_a_line_that_is_no_transcript_says_where(tmp_path: Path, line: str) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(json.dumps(recording()) + "\n" + line + "\n")

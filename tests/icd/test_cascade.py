@@ -247,6 +247,8 @@ def test_policies_are_read(text: str, policy: Policy) -> None:
         "vote",
         "unanimity(0)",
         "unanimity(2.5)",
+        "unanimity(1e999)",
+        "unanimity(nan)",
         "majority(3, 2)",
         "random",
         "random(2)",

@@ -322,12 +322,15 @@ def test_what_is_wrong_with_a_record_is_told_with_its_place(
         list(read_file(path, exchange_format(name)))
 
 
-@pytest.mark.parametrize("text", ['{"a": 1}\n', "[3]", "hello", '{"a":', "[", "\x00"])
+@pytest.mark.parametrize(
+    "text", ['{"a": 1}\n', "[3]", "hello", '{"a":', "[", "\x00", json.dumps({"a" * 100_000: 1})]
+)
 def test_a_file_of_no_format_is_refused_with_a_way_out(text: str, tmp_path: Path) -> None:
     path = tmp_path / "in.json"
     path.write_text(text)
-    with pytest.raises(ConfigurationError, match="--format"):
+    with pytest.raises(ConfigurationError, match="--format") as refused:
         detected(path)
+    assert len(str(refused.value)) < 1_000
 
 
 def test_formats_that_are_only_read_are_not_written(tmp_path: Path) -> None:
