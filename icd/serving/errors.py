@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 _OVERLOADED_RETRY = "2"
 """Seconds after which a client may try again what the models or the store had no room for."""
-_LONGEST_MESSAGE = 2000
+_LONGEST_MESSAGE, _LONGEST_PLACE = 2000, 200
 
 
 class ApiError(IcdError):
@@ -160,7 +160,7 @@ def validation_error(error: ValidationError) -> ApiError:
     first = found[0]
     if first["type"] == "json_invalid":
         return bad_request(f"the body cannot be read as JSON: {first['msg']}", code="invalid_json")
-    where = _path(first["loc"])
+    where = _path(first["loc"])[:_LONGEST_PLACE]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     what = first["msg"].removeprefix("Value error, ")
     what = what[0].lower() + what[1:] if what.startswith(("Input", "Field")) else what

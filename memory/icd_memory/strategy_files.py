@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from icd_memory.errors import StrategyFileError
 from icd_memory.strategy import Strategy, StrategyOrigin, StrategyStatus, StrategyText
@@ -27,6 +27,17 @@ Edit the texts and import the file: an edit comes back as a new version, which w
 heading "## new". Leave id and version of the others as they are; what is missing here stays in the library.
 """
 _PLAIN = re.compile(r"[\w][\w .:/+@()-]*(?<! )", re.ASCII)
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+Name = Annotated[str, Field(max_length=1_000)]
+"""A text that is a key in the store, so valid Unicode: the bound makes pydantic look."""
+Said = Annotated[str, Field(min_length=1), AfterValidator(_said)]
 
 
 class OriginEntry(BaseModel):
@@ -44,14 +55,14 @@ class StrategyEntry(BaseModel):
     """A strategy as it stands in a file."""
 
     model_config = ConfigDict(extra="forbid")
-    id: str = ""
+    id: Name = ""
     """Empty: a person added it."""
     version: int = Field(default=1, ge=1)
-    environment: str
+    environment: Name
     status: StrategyStatus = "proposed"
-    category: str = ""
-    scenario: str = Field(min_length=1)
-    guidance: str = Field(min_length=1)
+    category: Name = ""
+    scenario: Said
+    guidance: Said
     origin: OriginEntry = OriginEntry()
 
     @property

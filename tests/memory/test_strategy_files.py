@@ -150,7 +150,9 @@ def test_one_students_library_serves_another(library: StrategyLibrary) -> None:
         ("## a\n- environment: x\n- origin: {\n### When\ns\n### Advice\ng\n", "markdown", "line 3: '{' is no JSON"),
         ("## a\n- environment: x\n- status: good\n### When\ns\n### Advice\ng\n", "markdown", "status"),
         ("## a\n- environment: x\n### When\n\n### Advice\ng\n", "markdown", "scenario"),
+        ('## "\\ud800"\n- environment: x\n### When\ns\n### Advice\ng\n', "markdown", "id: Input should be a valid"),
         ('{"environment": "x", "scenario": "s", "guidance": "g"}\n{', "jsonl", "line 2"),
+        ('{"environment": "x", "scenario": " ", "guidance": "g"}', "jsonl", "line 1: scenario: Value error, it is empty"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_understood_names_its_line(text: str, format: Format, told: str) -> None:

@@ -153,6 +153,12 @@ async def test_halves_of_surrogate_pairs_and_odd_numbers_of_a_model_become_json(
     assert reply.json()["choices"][0]["message"]["content"] == "\ud83d"
 
 
+async def test_a_name_that_is_very_long_is_not_repeated(client: httpx.AsyncClient) -> None:
+    reply = await client.post("/v1/feedback", json={"decision": "r1", "e" * 9_000: 1})
+    assert error_of(reply, 400)["code"] == "invalid_value"
+    assert len(reply.content) < 3_000
+
+
 async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
     large = json.dumps(body(user="x" * 20_000)).encode()
 
