@@ -1,4 +1,4 @@
-"""Episodes of a run on a Ray cluster: the only module that imports Ray.
+"""Episodes of a run on a Ray cluster.
 
 Each worker is an actor, a process somewhere in the cluster that rebuilds its workplace from plain data
 (`icd.benchmark.workshop`). The driver hands episodes out (`icd.benchmark.dispatch`); steps come back as they happen.
@@ -25,12 +25,11 @@ from icd.errors import (
     EnvsError,
     IcdError,
     IcdMemoryError,
-    MissingExtraError,
 )
+from icd.ray_cluster import joined, the_ray
 from icd_memory.rows import JsonObject
 from icd_memory.store import Store
 
-_LOCAL = "local"
 _ROOM_S = 60.0
 """For a first worker to find room in the cluster."""
 _POLL_S = 1.0
@@ -64,8 +63,7 @@ class RayEngine:
             ConfigurationError: the cluster cannot play this run: store, index, versions.
             IcdError: nothing can go on (a wrong setting, a budget that is used up, the store).
         """
-        mine = connect(self.address, workers)
-        try:
+        with joined(self.address, workers):
             nodes = alive()
             check_places(self.settings, stage.store, nodes, _own_node())
             workers = workers or default_workers(self.settings, nodes)
@@ -78,54 +76,20 @@ class RayEngine:
             )
             pool = RayPool(briefing.model_dump(mode="json"), cpus_each(workers, nodes))
             return await dispatch(jobs, stage, pool, workers, self.settings.run.budget)
-        finally:
-            if mine:
-                _ray().shutdown()
-
-
-def connect(address: str | None, workers: int) -> bool:
-    """Join a cluster, or start one on this machine; return False if this process is in one already.
-
-    Raises:
-        ClusterError: none answers.
-        ConfigurationError: the address is none, or Ray is not installed.
-    """
-    ray = _ray()
-    if ray.is_initialized():
-        return False
-    where = address or os.environ.get("RAY_ADDRESS") or _LOCAL
-    if where.startswith("ray://"):
-        raise ConfigurationError(
-            f"{where} is the address of Ray's client server: run the command on a machine of the cluster, with "
-            "--ray-address HOST:PORT of its head (the port of `ray start`, 6379 unless told otherwise), or auto"
-        )
-    # Nothing is reported to anybody unless the user says so.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    arguments: dict[str, Any] = {"address": where, "log_to_driver": False, "logging_level": "ERROR"}
-    if where == _LOCAL:
-        arguments |= {"include_dashboard": False, "num_cpus": max(workers, os.cpu_count() or 1)}
-    try:
-        ray.init(**arguments)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise ClusterError(
-            f"no Ray cluster answers at {where} ({error}): start one with `ray start --head`, join it on each machine "
-            "with `ray start --address=HOST:PORT`, and see it with `ray status`"
-        ) from error
-    return True
 
 
 def alive() -> list[Node]:
     """Return the machines of the cluster that can work."""
     nodes = [
         Node(node["NodeID"], node["NodeManagerAddress"], float(node["Resources"].get("CPU", 0)))
-        for node in _ray().nodes()
+        for node in the_ray().nodes()
         if node["Alive"]
     ]
     return [node for node in nodes if node.cpus > 0]
 
 
 def _own_node() -> str:
-    return str(_ray().get_runtime_context().get_node_id())
+    return str(the_ray().get_runtime_context().get_node_id())
 
 
 def check_places(settings: Settings, store: Store, nodes: Sequence[Node], own: str) -> None:
@@ -187,7 +151,7 @@ class RayWorker:
         if not self.here:
             return
         self.here = False
-        ray = _ray()
+        ray = the_ray()
         with suppress(ray.exceptions.RayError, TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(self._actor.stop.remote().future()), _STOP_S)
         ray.kill(self._actor)
@@ -203,7 +167,7 @@ class RayPool:
 
     async def hire(self) -> RayWorker:
         """Start an actor where there is room; see `icd.benchmark.dispatch.Pool`."""
-        ray = _ray()
+        ray = the_ray()
         await self._check_versions()
         options = {"num_cpus": self._cpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         actor = ray.remote(Actor).options(**options).remote()
@@ -267,7 +231,7 @@ def check_versions(own: str, found: dict[str, str]) -> None:
 
 async def _version_at(node: Node) -> str:
     """Return the version of icd-runtime on a machine; empty where there is none."""
-    ray = _ray()
+    ray = the_ray()
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     def look() -> str:
@@ -319,14 +283,6 @@ class _losses:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        found = _ray().exceptions
+        found = the_ray().exceptions
         if isinstance(error, found.RayError) and not isinstance(error, found.RayTaskError):
             raise WorkerLostError(" ".join(str(error).split())[:300]) from error
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("the engine ray", "ray") from error
-    return ray

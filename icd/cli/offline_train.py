@@ -44,6 +44,17 @@ def train(
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where it is trained: local (this process) or ray.", rich_help_panel="On a cluster"
+        ),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="ray only: processes that train together.", rich_help_panel="On a cluster"),
+    ] = None,
+    ray_address: options.RayAddress = None,
     json: options.Json = False,
 ) -> None:
     """Fine-tune the student on a data set. A run that was cut off goes on from its last checkpoint."""
@@ -62,7 +73,9 @@ def train(
     }
     given = _nested(set_ or ()) | {key: value for key, value in flags.items() if value is not None}
     config = load_config(file, given)
-    result = _train(config, fresh)
+    result = _trained(config, fresh, engine, workers, ray_address)
+    if int(os.environ.get("RANK", "0")):
+        return  # Another process of a launcher says it.
     if json:
         write_json(result)
         return
@@ -94,6 +107,31 @@ def export(
         write_json({"path": written, "kind": kind})
         return
     say(f"wrote {written}")
+
+
+def _trained(
+    config: TrainingConfig, fresh: bool, engine: str, workers: int | None, address: str | None
+) -> TrainingResult:
+    from icd.errors import ConfigurationError, MissingExtraError
+
+    if engine == "local":
+        if workers is not None or address is not None:
+            raise ConfigurationError(
+                "--workers and --ray-address are for --engine ray; several processes of this machine: "
+                "torchrun --nproc_per_node N, or accelerate launch"
+            )
+        return _train(config, fresh)
+    if engine != "ray":
+        raise ConfigurationError(f"no engine {engine!r}: there are local and ray")
+    from icd.ray_cluster import joined
+
+    with joined(address, workers or 1):
+        try:
+            from icd.offline.training.on_ray import train_on_ray
+        except ImportError as error:
+            raise MissingExtraError("training on a cluster", "train,ray") from error
+        say(f"training on Ray, processes: {workers or 1}; metrics: {config.output / 'metrics.csv'}")
+        return train_on_ray(config, workers or 1, fresh=fresh)
 
 
 def _train(config: TrainingConfig, fresh: bool) -> TrainingResult:

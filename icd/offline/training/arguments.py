@@ -10,6 +10,8 @@ from icd.offline.training.config import TrainingConfig
 CHECKPOINTS = "checkpoints"
 _KEPT = 2
 """Checkpoints: the latest may have been cut off by a kill."""
+PATIENCE_S = 6 * 3600
+"""For which processes wait for each other: one of them plays the episodes of a validation."""
 
 
 def arguments(config: TrainingConfig, *, cuda: bool, bf16: bool) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def arguments(config: TrainingConfig, *, cuda: bool, bf16: bool) -> dict[str, An
         "logging_first_step": True,
         "save_steps": config.save_every,
         "save_total_limit": _KEPT,
+        "ddp_timeout": PATIENCE_S,
         "report_to": ["tensorboard"] if find_spec("tensorboard") else [],
         "disable_tqdm": True,
     }

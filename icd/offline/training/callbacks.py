@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from icd.offline.training.config import ValidationSettings
@@ -54,7 +56,9 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Tell the progress."""
+        """Tell the progress, once."""
+        if not state.is_world_process_zero:
+            return
         losses = [row["loss"] for row in state.log_history if "loss" in row]
         seen = validations(state.log_history)
         won = (seen[-1].won, seen[-1].episodes) if seen else None
@@ -104,7 +108,8 @@ class Validates(TrainerCallback):  # type: ignore[misc]
         if not losses:
             return
         model.eval()
-        won, episodes = self._evaluator(model, processing_class)
+        played = [self._evaluator(model, processing_class) if PartialState().is_main_process else (0, 0)]
+        won, episodes = broadcast_object_list(played)[0]  # All processes have to stop at the same step.
         model.train()
         state.log_history.append(
             {

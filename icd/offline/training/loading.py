@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
@@ -121,8 +122,6 @@ def checkpoint(model: str, say: Callable[[str], None]) -> Path:
 
 
 def _dequantise(file: Path, made: Path) -> None:
-    part = made.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
@@ -136,6 +135,10 @@ def _dequantise(file: Path, made: Path) -> None:
         del model.config.quantization_config
     model.hf_quantizer = None
     model.is_quantized = False
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    part.rename(made)
+    with TemporaryDirectory(dir=made.parent, prefix=f"{made.name}.", ignore_cleanup_errors=True) as part:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        # Another process of the same run may be there first: then it stays.
+        if not made.exists():
+            with suppress(OSError):
+                Path(part).rename(made)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from accelerate import PartialState
 from transformers import PrinterCallback, set_seed
 
 from icd.errors import ConfigurationError
 from icd.offline.examples import EXAMPLES, PAIRS, file_of
-from icd.offline.training.arguments import CHECKPOINTS, arguments
+from icd.offline.training.arguments import CHECKPOINTS, PATIENCE_S, arguments
 from icd.offline.training.callbacks import (
     Evaluator,
     Metrics,
@@ -82,6 +85,9 @@ def train(
 ) -> TrainingResult:
     """Train a student; a run that was cut off goes on from its last whole checkpoint.
 
+    Where a launcher started several processes (`torchrun`, `accelerate launch`, Ray Train), each calls this, and they
+    train together: the first claims the folder, validates, tells and writes. They share the folder.
+
     Args:
         config: the run.
         evaluator: plays held-out episodes; needed where the configuration validates.
@@ -93,13 +99,23 @@ def train(
         ConfigurationError: the traces, the teacher, the device or the folder do not fit the configuration.
         ModelFilesError: weights are missing or cannot be read.
     """
+    together = PartialState(cpu=not on_cuda(config), timeout=timedelta(seconds=PATIENCE_S))
+    if not together.is_main_process:
+        say = _silent
     file = data_file(config)
+    # Whatever is refused, all processes refuse: none is left waiting for the others.
     given = Given(
         config, read_rows(file), load_student(config, say), _arguments(config), _adapter(config), say
     )
     set_seed(config.seed)
     trainer = objective_module(config.objective).prepare(given)
-    _claim(config, _identity(config, file, given.student.folder), fresh)
+    identity = _identity(config, file, given.student.folder)
+    if not fresh:
+        _check_same(config, identity)
+    together.wait_for_everyone()
+    if together.is_main_process:
+        _claim(config, identity, fresh)
+    together.wait_for_everyone()
     _watch(trainer, config, given, evaluator, on_step)
     last = last_checkpoint(config.output / CHECKPOINTS)
     if last is not None:
@@ -162,20 +178,32 @@ def _identity(config: TrainingConfig, file: Path, folder: Path) -> dict[str, Any
     return {"fingerprint": key, "data_sha256": data, "config": settings, "versions": versions}
 
 
-def _claim(config: TrainingConfig, identity: dict[str, Any], fresh: bool) -> None:
-    """Take the run's folder, or refuse one that holds another run."""
+def _check_same(config: TrainingConfig, identity: dict[str, Any]) -> None:
+    """Refuse a folder that holds another run."""
     path = config.output / RUN
-    if fresh:
-        import shutil
-
-        shutil.rmtree(config.output / CHECKPOINTS, ignore_errors=True)
-    elif path.is_file() and json.loads(path.read_text("utf-8"))["fingerprint"] != identity["fingerprint"]:
+    if path.is_file() and json.loads(path.read_text("utf-8"))["fingerprint"] != identity["fingerprint"]:
         raise ConfigurationError(
             f"{config.output} holds a run with other settings or other data: name another folder, "
             "or --fresh to replace it"
         )
+
+
+def _claim(config: TrainingConfig, identity: dict[str, Any], fresh: bool) -> None:
+    """Take the run's folder."""
+    if fresh:
+        forget(config)
     config.output.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
+    (config.output / RUN).write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
+
+
+def forget(config: TrainingConfig) -> None:
+    """Remove what a run would go on from."""
+    shutil.rmtree(config.output / CHECKPOINTS, ignore_errors=True)
+    (config.output / RUN).unlink(missing_ok=True)
+
+
+def _silent(text: str) -> None:
+    pass
 
 
 def _finish(
@@ -199,8 +227,8 @@ def _finish(
         stopped="; ".join(given.stopped),
         best_step=verdict.best.step if verdict else None,
     )
+    trainer.save_model(str(config.output / STUDENT))
     if trainer.is_world_process_zero():
-        trainer.save_model(str(config.output / STUDENT))
         given.student.tokenizer.save_pretrained(config.output / STUDENT)
         write_metrics(config.output / METRICS, history)
         (config.output / RESULT).write_text(json.dumps(asdict(result), indent=2) + "\n", "utf-8")

@@ -52,7 +52,9 @@ class PairedTrainer(SFTTrainer):  # type: ignore[misc]
         log_probs, learnt = token_log_probs(out.logits, inputs["labels"])
         half = len(log_probs) // 2
         loss, metrics = self._loss((log_probs[:half], learnt[:half]), (log_probs[half:], learnt[half:]))
-        for name, value in metrics.items():
+        # The same in every process: one of them may stop the run.
+        means = self.accelerator.reduce(loss.new_tensor(list(metrics.values())), reduction="mean").tolist()
+        for name, value in zip(metrics, means, strict=True):
             self._metrics["train" if model.training else "eval"][name].append(value)
         return (loss, out) if return_outputs else loss
 
