@@ -75,7 +75,10 @@ def test_walkthroughs_of_a_sample_win(library: GameLibrary, split: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("split", "size"), [("valid_seen", 140), ("valid_train", 200), ("train", 3553)])
+@pytest.mark.parametrize(
+    ("split", "size"),
+    [("valid_seen", 140), ("valid_train", 200), pytest.param("train", 3553, marks=pytest.mark.long)],
+)
 def test_every_walkthrough_wins(library: GameLibrary, split: str, size: int) -> None:
     ids = library.ids(split)
     assert len(ids) == size
