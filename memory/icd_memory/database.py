@@ -124,6 +124,9 @@ class Database:
             yield
         except (exc.DBAPIError, exc.TimeoutError) as error:
             raise _explained(error, self.place, self.lock_timeout_s) from error
+        except UnicodeDecodeError as error:
+            # SQLite's own message repeats damaged bytes, and Python cannot read that.
+            raise _damaged(self.place, "a text in it is no UTF-8") from error
 
     def _current(self) -> sa.Connection | None:
         return getattr(self._local, "connection", None)
@@ -213,6 +216,13 @@ def _enter_wal(cursor: object, timeout_s: float) -> None:
             return
 
 
+def _damaged(place: str, cause: str) -> StoreCorruptError:
+    return StoreCorruptError(
+        f"{place} is damaged or is no store ({cause}): restore it from a backup, "
+        "try `sqlite3 FILE .recover`, or use another path"
+    )
+
+
 def _explained(error: exc.SQLAlchemyError, place: str, lock_timeout_s: float) -> MemoryStoreError:
     """Return the error of this package that says what happened at `place` and what to do."""
     cause = str(getattr(error, "orig", None) or error).strip()
@@ -227,10 +237,7 @@ def _explained(error: exc.SQLAlchemyError, place: str, lock_timeout_s: float) ->
             "wait for it to end or stop it, or give each its own store"
         )
     if has("not a database", "malformed", "disk image", "file is encrypted"):
-        return StoreCorruptError(
-            f"{place} is damaged or is no store ({cause}): restore it from a backup, "
-            "try `sqlite3 FILE .recover`, or use another path"
-        )
+        return _damaged(place, cause)
     if has("disk is full", "no space left", "disk full"):
         return StoreFullError(
             f"no space left for {place}: free some and repeat; what was acknowledged is safe"

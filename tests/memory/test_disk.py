@@ -84,6 +84,14 @@ def test_a_store_that_cannot_be_written_can_be_read(tmp_path: Path) -> None:
         assert [row.id for row in store.listing()] == ["t1"]
 
 
+def test_a_damage_that_sqlite_repeats_in_its_message(tmp_path: Path) -> None:
+    place = tmp_path / "store.db"
+    Store.open(place).close()
+    place.write_bytes(place.read_bytes().replace(b"CREATE TABLE", b"CR\xedATE TABLE"))
+    with pytest.raises(MemoryStoreError), Store.open(place) as store:
+        store.listing()
+
+
 @pytest.mark.parametrize("harm", ["flipped", "truncated"])
 def test_damaged_files_are_an_error_or_harmless(tmp_path: Path, harm: str) -> None:
     damaged(tmp_path, harm, 25)
