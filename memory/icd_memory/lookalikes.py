@@ -24,7 +24,7 @@ _IS_LETTER = np.array([code > 127 or bool(_WORD.match(chr(code))) for code in ra
 """Of a byte; beyond ASCII all are, since there only words are looked at."""
 _LETTERS = np.random.default_rng(0).integers(1 << 64, size=256, dtype=np.uint64)
 _LETTERS[ord("A") : ord("Z") + 1] = _LETTERS[ord("a") : ord("z") + 1]
-_BASE = 0x9E3779B97F4A7C15
+_BASE = 0xD6E8FEB86659FD93
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _KEPT = 1 << 16
 """Powers that are kept, for texts of so many bytes."""

@@ -54,9 +54,8 @@ def train_on_ray(config: TrainingConfig, workers: int, *, fresh: bool = False) -
     try:
         told: dict[str, Any] = trainer.fit().return_value
     except Exception as error:
-        raise ClusterError(
-            f"the training on Ray failed: {str(error).strip().splitlines()[-1][-300:]}; the same command goes on"
-        ) from error
+        *_, last = repr(error), *str(error).strip().splitlines()
+        raise ClusterError(f"the training on Ray failed: {last[-300:]}; the same command goes on") from error
     if "refused" in told:
         raise ConfigurationError(told["refused"])
     return TrainingResult(**told)
