@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from icd.errors import ClusterError, ConfigurationError, MissingExtraError
@@ -48,7 +49,9 @@ def joined(address: str | None, workers: int) -> Iterator[None]:
             "with `ray start --address=HOST:PORT`, and see it with `ray status`"
         ) from error
     try:
-        yield
+        # Ray tells of lost nodes on the standard output, which is for results.
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         ray.shutdown()
 
