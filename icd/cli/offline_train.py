@@ -47,12 +47,12 @@ def train(
     engine: Annotated[
         str,
         typer.Option(
-            help="Where it is trained: local (this process) or ray.", rich_help_panel="On a cluster"
+            help="Where it is trained: local (this process) or ray.", rich_help_panel=options.CLUSTER
         ),
     ] = "local",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="ray only: processes that train together.", rich_help_panel="On a cluster"),
+        typer.Option(min=1, help="ray only: processes that train together.", rich_help_panel=options.CLUSTER),
     ] = None,
     ray_address: options.RayAddress = None,
     json: options.Json = False,

@@ -9,7 +9,7 @@ import typer
 
 _MODELS = "Models"
 _MEMORY = "Memory"
-_CLUSTER = "Several machines"
+CLUSTER = "Several machines"
 
 Environment: TypeAlias = Annotated[
     str, typer.Argument(help="household, alfworld, workspace, appworld or service-desk.", metavar="ENV")
@@ -105,13 +105,13 @@ GameEngine: TypeAlias = Annotated[
 ]
 Engine: TypeAlias = Annotated[
     str,
-    typer.Option(help="Where episodes are played: local (this process) or ray.", rich_help_panel=_CLUSTER),
+    typer.Option(help="Where episodes are played: local (this process) or ray.", rich_help_panel=CLUSTER),
 ]
 RayAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
         help="HOST:PORT of a Ray cluster's head, auto (the one that this machine is in) or local; else RAY_ADDRESS, "
         "else local: one of its own on this machine.",
-        rich_help_panel=_CLUSTER,
+        rich_help_panel=CLUSTER,
     ),
 ]

@@ -35,8 +35,8 @@ def _said(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(max_length=1_000)]
-"""A text that is a key in the store, so valid Unicode: the bound makes pydantic look."""
+Name = Annotated[str, Field(min_length=0)]
+"""A text that is valid Unicode, as the store's columns need it: only with a bound does pydantic look."""
 Said = Annotated[str, Field(min_length=1), AfterValidator(_said)]
 
 

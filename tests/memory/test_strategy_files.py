@@ -118,6 +118,13 @@ def test_a_person_adds_one_by_hand(library: StrategyLibrary) -> None:
     assert library.get(one.id).category == ""
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_names_of_any_length_go_out_and_come_back(library: StrategyLibrary, format: Format) -> None:
+    made = library.propose(replace(DRAFT, category="refund " * 500), by="ada")
+    (entry,) = read_entries(exported(library, format), format)
+    assert entry.category == made.category
+
+
 def test_one_students_library_serves_another(library: StrategyLibrary) -> None:
     made = library.propose(DRAFT, by="teacher")
     library.approve(made.id, by="ada", why="good")
