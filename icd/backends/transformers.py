@@ -8,11 +8,11 @@ them.
 from __future__ import annotations
 
 import asyncio
-import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, NamedTuple, Self
@@ -37,7 +37,7 @@ class _Text(NamedTuple):
 
 
 class TransformersBackend:
-    """Answers with a local checkpoint. It is loaded at the first use, on the CPU."""
+    """Answers with a local checkpoint, loaded at the first use: on the GPU where PyTorch finds one, else on the CPU."""
 
     def __init__(
         self,
@@ -120,6 +120,8 @@ class TransformersBackend:
                 with _without_progress_bars():
                     tokenizer = AutoTokenizer.from_pretrained(self._path, local_files_only=True)
                     model = AutoModelForCausalLM.from_pretrained(self._path, local_files_only=True)
+                if torch.cuda.is_available():
+                    model = model.to("cuda")
             except (OSError, ValueError, KeyError) as error:
                 raise ModelFilesError(f"the checkpoint in {self._path} cannot be loaded: {error}") from error
             self._loaded = _Loaded(tokenizer, model.eval())
@@ -130,14 +132,14 @@ class TransformersBackend:
 
         loaded = self._load()
         prompt = self._prompt(request, loaded)
-        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        with torch.inference_mode():
             if request.choices is None:
-                texts = [_generate(loaded, prompt, request, i) for i in range(request.n)]
+                texts = _generate(loaded, prompt, request)
             elif request.cue == request.choice_cue:
                 scores = _scores(loaded, prompt, request.choices)
                 texts = [_draw(request, scores, i) for i in range(request.n)]
             else:
-                texts = [_think_and_choose(loaded, prompt, request, i) for i in range(request.n)]
+                texts = _think_and_choose(loaded, prompt, request)
         return texts, len(prompt)
 
     def _prompt(self, request: ChatRequest, loaded: _Loaded) -> list[int]:
@@ -164,52 +166,89 @@ def _without_progress_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _generate(loaded: _Loaded, prompt: Sequence[int], request: ChatRequest, number: int) -> _Text:
-    """Sample number `number`: that of seed + number alone."""
+def _read(loaded: _Loaded, prompt: Sequence[int]) -> tuple[Any, Any]:
+    """Return the logits of what follows a prompt, of shape (vocabulary,), and the cache of the prompt."""
     import torch
 
-    if request.seed is not None:
-        torch.manual_seed(request.seed + number)
-    else:
-        torch.seed()
-    sampling: dict[str, float] = {"do_sample": False}
-    temperature = 1.0 if request.temperature is None else request.temperature
-    if temperature > 0:
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     ids = torch.tensor([list(prompt)], device=loaded.model.device)
-    tokenizer = loaded.tokenizer
-    stop = {"stop_strings": list(request.stop), "tokenizer": tokenizer} if request.stop else {}
-    out = loaded.model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=request.max_tokens,
-        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
-        return_dict_in_generate=True,
-        output_logits=True,
-        **sampling,
-        **stop,
-    )
-    new = out.sequences[0, len(prompt) :]
-    logprob = sum(
-        float(torch.log_softmax(logits[0].float(), -1)[token])
-        for logits, token in zip(out.logits, new, strict=True)
-    )
-    text = tokenizer.decode(new, skip_special_tokens=True)
-    for end in request.stop:
+    out = loaded.model(input_ids=ids, use_cache=True, logits_to_keep=1)
+    return out.logits[0, -1].float(), out.past_key_values
+
+
+def _generate(loaded: _Loaded, prompt: Sequence[int], request: ChatRequest) -> list[_Text]:
+    """Draw all samples side by side; sample i is that of seed + i alone, whatever their number."""
+    import torch
+
+    first, cache = _read(loaded, prompt)
+    cache.batch_repeat_interleave(request.n)
+    logits = first.expand(request.n, -1)
+    device, ends = loaded.model.device, _ends(loaded)
+    noise = [torch.Generator(device) for _ in range(request.n)]
+    for i, generator in enumerate(noise):
+        _ = generator.seed() if request.seed is None else generator.manual_seed(request.seed + i)
+    rows: list[list[int]] = [[] for _ in noise]
+    sums, alive = [0.0] * request.n, [True] * request.n
+    for _ in range(request.max_tokens):
+        drawn = _next_tokens(logits, request.temperature, noise)
+        chances = torch.log_softmax(logits, -1).gather(1, drawn[:, None])[:, 0].tolist()
+        for i, token in enumerate(drawn.tolist()):
+            if alive[i]:
+                rows[i].append(token)
+                sums[i] += chances[i]
+                alive[i] = token not in ends and not _stopped(loaded, rows[i], request.stop)
+        if not any(alive):
+            break
+        out = loaded.model(input_ids=drawn[:, None], past_key_values=cache, use_cache=True)
+        logits, cache = out.logits[:, -1].float(), out.past_key_values
+    return [_Text(_decoded(loaded, row, request.stop), len(row), sums[i]) for i, row in enumerate(rows)]
+
+
+def _next_tokens(logits: Any, temperature: float | None, noise: Sequence[Any]) -> Any:
+    """Draw a token a row from the tempered distribution: the largest of the logits with Gumbel noise."""
+    import torch
+
+    if temperature is not None and temperature <= 0:
+        return logits.argmax(-1)
+    rows = [torch.empty_like(logits[0]).exponential_(generator=generator) for generator in noise]
+    return (logits / (temperature or 1.0) - torch.stack(rows).log()).argmax(-1)
+
+
+def _ends(loaded: _Loaded) -> frozenset[int]:
+    """Return the tokens at which an answer is over."""
+    configured = loaded.model.generation_config.eos_token_id
+    several = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in (*several, loaded.tokenizer.eos_token_id) if token is not None)
+
+
+def _stopped(loaded: _Loaded, row: Sequence[int], stop: Sequence[str]) -> bool:
+    if not stop:
+        return False
+    tail = loaded.tokenizer.decode(row[-8 - max(map(len, stop)) :])
+    return any(end in tail for end in stop)
+
+
+def _decoded(loaded: _Loaded, row: Sequence[int], stop: Sequence[str]) -> str:
+    text: str = loaded.tokenizer.decode(row, skip_special_tokens=True)
+    for end in stop:
         text = text.partition(end)[0]
-    return _Text(text, len(new), logprob)
+    return text
 
 
-def _think_and_choose(loaded: _Loaded, prompt: Sequence[int], request: ChatRequest, number: int) -> _Text:
+def _think_and_choose(loaded: _Loaded, prompt: Sequence[int], request: ChatRequest) -> list[_Text]:
     limit = min(request.max_tokens, _THOUGHT_TOKENS)
-    thinking = ChatRequest(
-        request.messages, 1, request.temperature, limit, request.seed, ("\n",), request.cue
-    )
-    thought = _generate(loaded, prompt, thinking, number)
-    bridge = f"{thought.text.rstrip()}\n{request.choice_cue}"
-    between = loaded.tokenizer(bridge, add_special_tokens=False)["input_ids"]
-    chosen = _draw(request, _scores(loaded, [*prompt, *between], request.choices or ()), number)
-    return _Text(bridge + chosen.text, thought.tokens + chosen.tokens, thought.logprob + chosen.logprob)
+    thinking = replace(request, max_tokens=limit, stop=("\n",), choices=None)
+    scored: dict[str, list[_Text]] = {}
+    texts = []
+    for number, thought in enumerate(_generate(loaded, prompt, thinking)):
+        bridge = f"{thought.text.rstrip()}\n{request.choice_cue}"
+        if bridge not in scored:
+            between = loaded.tokenizer(bridge, add_special_tokens=False)["input_ids"]
+            scored[bridge] = _scores(loaded, [*prompt, *between], request.choices or ())
+        chosen = _draw(request, scored[bridge], number)
+        texts.append(
+            _Text(bridge + chosen.text, thought.tokens + chosen.tokens, thought.logprob + chosen.logprob)
+        )
+    return texts
 
 
 def _scores(loaded: _Loaded, prompt: Sequence[int], choices: Sequence[str]) -> list[_Text]:
@@ -220,22 +259,20 @@ def _scores(loaded: _Loaded, prompt: Sequence[int], choices: Sequence[str]) -> l
     import torch
 
     tokens = [loaded.tokenizer(f" {choice}\n", add_special_tokens=False)["input_ids"] for choice in choices]
-    device = loaded.model.device
-    before = loaded.model(input_ids=torch.tensor([list(prompt)], device=device), use_cache=True)
-    first = torch.log_softmax(before.logits[0, -1].float(), -1)
-    longest = max(map(len, tokens))
-    padded = torch.tensor([row + [0] * (longest - len(row)) for row in tokens], device=device)
-    rows = [[1] * (len(prompt) + len(row)) + [0] * (longest - len(row)) for row in tokens]
-    mask = torch.tensor(rows, device=device)
-    cache = copy.deepcopy(before.past_key_values)
+    device, longest = loaded.model.device, max(map(len, tokens))
+    first, cache = _read(loaded, prompt)
     cache.batch_repeat_interleave(len(choices))
+    padded = torch.tensor([row + [0] * (longest - len(row)) for row in tokens], device=device)
+    kept = [[1] * len(row) + [0] * (longest - len(row)) for row in tokens]
+    mask = torch.tensor([[1] * len(prompt) + row for row in kept], device=device)
     logits = loaded.model(input_ids=padded, attention_mask=mask, past_key_values=cache).logits
-    after = torch.log_softmax(logits.float(), -1)
-    found = []
-    for row, (choice, ids) in enumerate(zip(choices, tokens, strict=True)):
-        total = float(first[ids[0]]) + sum(float(after[row, i, ids[i + 1]]) for i in range(len(ids) - 1))
-        found.append(_Text(f" {choice}", len(ids), total))
-    return found
+    after = torch.log_softmax(logits[:, :-1].float(), -1).gather(2, padded[:, 1:, None])[..., 0]
+    counted = torch.tensor(kept, device=device)[:, 1:]
+    totals = torch.log_softmax(first, -1)[padded[:, 0]] + (after * counted).sum(1)
+    return [
+        _Text(f" {choice}", len(row), total)
+        for choice, row, total in zip(choices, tokens, totals.tolist(), strict=True)
+    ]
 
 
 def _draw(request: ChatRequest, scored: Sequence[_Text], number: int) -> _Text:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_checkpoint import write_checkpoint
 
 from icd.backends.base import ChatRequest, Message
-from icd.backends.transformers import TransformersBackend, _scores
+from icd.backends.transformers import TransformersBackend, _next_tokens, _scores
 from icd.errors import ModelFilesError
 
 PROMPT = "Task: find a cup\nAction:"
@@ -53,6 +54,36 @@ async def test_an_answer_ends_at_the_stop(checkpoint: Path) -> None:
     response = await backend.complete(stopped)
     assert response.completions[0].text == text.partition(end)[0]
     assert response.usage.output_tokens < 40
+
+
+async def test_a_sample_depends_on_its_own_seed_and_not_on_those_beside_it(checkpoint: Path) -> None:
+    backend = TransformersBackend(checkpoint)
+    three = ChatRequest((Message("user", "Task"),), n=3, temperature=1.0, max_tokens=20, seed=7)
+    together = [one.text for one in (await backend.complete(three)).completions]
+    alone = [(await backend.complete(replace(three, n=1, seed=7 + i))).completions[0].text for i in range(3)]
+    assert together == alone
+    assert len(set(together)) == 3
+
+
+async def test_without_temperature_it_says_what_transformers_itself_would(checkpoint: Path) -> None:
+    import torch
+
+    backend = TransformersBackend(checkpoint)
+    loaded = backend._load()
+    ids = torch.tensor([loaded.tokenizer("Task")["input_ids"]])
+    out = loaded.model.generate(input_ids=ids, max_new_tokens=12, do_sample=False)
+    request = ChatRequest((Message("user", "Task"),), temperature=0.0, max_tokens=12)
+    text = (await backend.complete(request)).completions[0].text
+    assert text == loaded.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+
+
+def test_tokens_are_drawn_by_their_tempered_probability() -> None:
+    torch = pytest.importorskip("torch")
+    chances, temperature = torch.tensor([0.5, 0.3, 0.2]), 2.0
+    logits = chances.log().expand(4000, -1)
+    noise = [torch.Generator().manual_seed(i) for i in range(4000)]
+    drawn = torch.bincount(_next_tokens(logits, temperature, noise), minlength=3) / 4000
+    assert drawn.tolist() == pytest.approx(torch.softmax(chances.log() / temperature, 0).tolist(), abs=0.03)
 
 
 def test_a_checkpoint_that_cannot_be_read_is_a_typed_error(tmp_path: Path) -> None:
