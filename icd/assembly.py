@@ -5,7 +5,7 @@ Everything that is missing is found here, at the start: weights, an extra, a key
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from icd_memory.retrieval import IndexFactory
 
 ESTIMATED_TOKENIZER = "none (a quarter of the UTF-8 bytes)"
+_TOKENIZED_BY: Mapping[str, str] = {"local": "xllamacpp", "transformers": "transformers"}
+"""The package that reads the tokenizer of a model on this machine, by the model's kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def make_models(settings: Settings, *, student: bool, teacher: bool) -> Models:
     budget = Budget(settings.run.budget)
     prices = PriceTable.from_settings(settings.prices)
     mine = make_backend(settings.student) if student else _tokenizer(settings) if teacher else None
-    counter = mine.count_tokens if mine is not None and settings.student.kind == "local" else None
+    counter = mine.count_tokens if mine is not None and settings.student.kind in _TOKENIZED_BY else None
     made_student = made_teacher = made_verifier = None
     if student and mine is not None:
         made_student = PricedModel(mine, prices.of_backend(settings.student), budget)
@@ -309,8 +311,9 @@ def tokenizer_name(settings: Settings) -> str:
 
 
 def _tokenizer(settings: Settings) -> Backend | None:
-    """Return the student's model for counting an expert's tokens, if it is local and can be used."""
-    if settings.teacher.kind != "expert" or settings.student.kind != "local" or not find_spec("xllamacpp"):
+    """Return the student's model for counting an expert's tokens, if it is on this machine and can be used."""
+    package = _TOKENIZED_BY.get(settings.student.kind)
+    if settings.teacher.kind != "expert" or package is None or not find_spec(package):
         return None
     try:
         return make_backend(settings.student)

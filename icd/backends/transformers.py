@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from icd.errors import MissingExtraError, ModelFilesError
 __all__ = ["TransformersBackend"]
 
 _THOUGHT_TOKENS = 60
+_LOADING = threading.RLock()
+"""PyTorch and transformers cannot be imported by two threads at once, and weights are wanted once."""
 
 
 class _Loaded(NamedTuple):
@@ -70,6 +73,7 @@ class TransformersBackend:
         self.location = Location("transformers", in_process=True)
         self._style = style
         self._threads = threads
+        self._tokenizer: Any = None
         self._loaded: _Loaded | None = None
         self._lock = asyncio.Lock()
 
@@ -101,31 +105,49 @@ class TransformersBackend:
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens by the model's own tokenizer."""
-        return len(self._load().tokenizer(text, add_special_tokens=False)["input_ids"])
+        tokenizer = self._loaded.tokenizer if self._loaded else self._load_tokenizer()
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     async def close(self) -> None:
         """Forget the weights."""
         self._loaded = None
 
     def _load(self) -> _Loaded:
-        if self._loaded is None:
-            try:
+        with _LOADING:
+            if self._loaded is None:
+                tokenizer = self._load_tokenizer()
                 import torch
-                from transformers import AutoModelForCausalLM, AutoTokenizer
-            except ImportError as error:
-                raise MissingExtraError("a transformers checkpoint", "transformers") from error
-            if self._threads:
-                torch.set_num_threads(self._threads)
-            try:
-                with _without_progress_bars():
-                    tokenizer = AutoTokenizer.from_pretrained(self._path, local_files_only=True)
+                from transformers import AutoModelForCausalLM
+
+                if self._threads:
+                    torch.set_num_threads(self._threads)
+                with self._reading():
                     model = AutoModelForCausalLM.from_pretrained(self._path, local_files_only=True)
                 if torch.cuda.is_available():
                     model = model.to("cuda")
-            except (OSError, ValueError, KeyError) as error:
-                raise ModelFilesError(f"the checkpoint in {self._path} cannot be loaded: {error}") from error
-            self._loaded = _Loaded(tokenizer, model.eval())
-        return self._loaded
+                self._loaded = _Loaded(tokenizer, model.eval())
+            return self._loaded
+
+    def _load_tokenizer(self) -> Any:
+        """Return the tokenizer alone: counting needs no weights."""
+        with _LOADING:
+            if self._tokenizer is None:
+                try:
+                    import torch  # noqa: F401
+                    from transformers import AutoTokenizer
+                except ImportError as error:
+                    raise MissingExtraError("a transformers checkpoint", "transformers") from error
+                with self._reading():
+                    self._tokenizer = AutoTokenizer.from_pretrained(self._path, local_files_only=True)
+            return self._tokenizer
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with _without_progress_bars():
+                yield
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelFilesError(f"the checkpoint in {self._path} cannot be loaded: {error}") from error
 
     def _answer(self, request: ChatRequest) -> tuple[list[_Text], int]:
         import torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +31,8 @@ def test_choices_are_scored_as_whole_sequences_would_be(checkpoint: Path) -> Non
     with torch.inference_mode():
         for choice, scored in zip(CHOICES, _scores(loaded, prompt, CHOICES), strict=True):
             ids = loaded.tokenizer(f"{PROMPT} {choice}\n")["input_ids"]
-            after = torch.log_softmax(loaded.model(torch.tensor([ids])).logits[0].float(), -1)
+            logits = loaded.model(torch.tensor([ids], device=loaded.model.device)).logits
+            after = torch.log_softmax(logits[0].float(), -1)
             naive = sum(float(after[i - 1, ids[i]]) for i in range(len(prompt), len(ids)))
             assert scored.logprob == pytest.approx(naive, abs=1e-3)
             assert scored.text == f" {choice}"
@@ -70,7 +73,7 @@ async def test_without_temperature_it_says_what_transformers_itself_would(checkp
 
     backend = TransformersBackend(checkpoint)
     loaded = backend._load()
-    ids = torch.tensor([loaded.tokenizer("Task")["input_ids"]])
+    ids = torch.tensor([loaded.tokenizer("Task")["input_ids"]], device=loaded.model.device)
     out = loaded.model.generate(input_ids=ids, max_new_tokens=12, do_sample=False)
     request = ChatRequest((Message("user", "Task"),), temperature=0.0, max_tokens=12)
     text = (await backend.complete(request)).completions[0].text
@@ -91,3 +94,15 @@ def test_a_checkpoint_that_cannot_be_read_is_a_typed_error(tmp_path: Path) -> No
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelFilesError, match="cannot be loaded"):
         TransformersBackend(tmp_path).count_tokens("x")
+
+
+def test_several_threads_may_need_it_first(checkpoint: Path) -> None:
+    """PyTorch and transformers fail when two threads import them at once."""
+    code = (
+        "import sys; from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "from icd.backends.transformers import TransformersBackend\n"
+        "ask = lambda i: TransformersBackend(sys.argv[1]).count_tokens('abc')\n"
+        "with Pool(8) as pool: print(set(pool.map(ask, range(8))))"
+    )
+    command = [sys.executable, "-c", code, str(checkpoint)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "{3}\n"
