@@ -91,7 +91,7 @@ class BackendSettings(_Section):
 
     kind: BackendKind = "local"
     """local (a GGUF file on this machine), openai (any OpenAI-compatible endpoint), transformers (a local
-    checkpoint folder), expert (the environment's own expert)."""
+    checkpoint folder; on the GPU where there is one), expert (the environment's own expert)."""
     model: str | None = Field(default=None, examples=["gpt-4.1-mini"])
     """Name at the endpoint, or of `icd models list`, or a path. Left out: smollm2-135m for local."""
     path: str | None = Field(default=None, examples=["/models/my-model.gguf"])
