@@ -40,6 +40,8 @@ __all__ = [
 
 _STUDENTS = (
     "student.",
+    # It counts the tokens of an expert, which has no tokenizer of its own.
+    "teacher.settings.tokenizer",
     "runtime.student_prompt.history_steps",
     "runtime.student_prompt.show_actions",
     "runtime.temperature",
