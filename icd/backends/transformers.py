@@ -37,6 +37,7 @@ class _Text(NamedTuple):
     text: str
     tokens: int
     logprob: float
+    finish: str = "stop"
 
 
 class TransformersBackend:
@@ -97,7 +98,7 @@ class TransformersBackend:
         async with self._lock:
             texts, read = await asyncio.to_thread(self._answer, request)
         return ChatResponse(
-            tuple(Completion(text.text, "stop", text.logprob) for text in texts),
+            tuple(Completion(text.text, text.finish, text.logprob) for text in texts),
             Usage(read, 0, sum(text.tokens for text in texts)),
             self.model,
             time.perf_counter() - started,
@@ -209,20 +210,26 @@ def _generate(loaded: _Loaded, prompt: Sequence[int], request: ChatRequest) -> l
     for i, generator in enumerate(noise):
         _ = generator.seed() if request.seed is None else generator.manual_seed(request.seed + i)
     rows: list[list[int]] = [[] for _ in noise]
-    sums, alive = [0.0] * request.n, [True] * request.n
-    for _ in range(request.max_tokens):
+    sums, ended = [0.0] * request.n, [""] * request.n
+    while True:
         drawn = _next_tokens(logits, request.temperature, noise)
         chances = torch.log_softmax(logits, -1).gather(1, drawn[:, None])[:, 0].tolist()
         for i, token in enumerate(drawn.tolist()):
-            if alive[i]:
+            if not ended[i]:
                 rows[i].append(token)
                 sums[i] += chances[i]
-                alive[i] = token not in ends and not _stopped(loaded, rows[i], request.stop)
-        if not any(alive):
+                if token in ends or _stopped(loaded, rows[i], request.stop):
+                    ended[i] = "stop"
+                elif len(rows[i]) == request.max_tokens:
+                    ended[i] = "length"
+        if all(ended):
             break
         out = loaded.model(input_ids=drawn[:, None], past_key_values=cache, use_cache=True)
         logits, cache = out.logits[:, -1].float(), out.past_key_values
-    return [_Text(_decoded(loaded, row, request.stop), len(row), sums[i]) for i, row in enumerate(rows)]
+    return [
+        _Text(_decoded(loaded, row, request.stop), len(row), total, finish)
+        for row, total, finish in zip(rows, sums, ended, strict=True)
+    ]
 
 
 def _next_tokens(logits: Any, temperature: float | None, noise: Sequence[Any]) -> Any:

@@ -57,6 +57,14 @@ async def test_an_answer_ends_at_the_stop(checkpoint: Path) -> None:
     response = await backend.complete(stopped)
     assert response.completions[0].text == text.partition(end)[0]
     assert response.usage.output_tokens < 40
+    assert response.completions[0].finish == "stop"
+
+
+async def test_an_answer_that_is_cut_off_says_so(checkpoint: Path) -> None:
+    request = ChatRequest((Message("user", "Task"),), n=2, temperature=1.0, max_tokens=3, seed=3)
+    response = await TransformersBackend(checkpoint).complete(request)
+    assert {one.finish for one in response.completions} == {"length"}
+    assert response.usage.output_tokens == 6
 
 
 async def test_a_sample_depends_on_its_own_seed_and_not_on_those_beside_it(checkpoint: Path) -> None:
