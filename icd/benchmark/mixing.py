@@ -56,14 +56,17 @@ def share_at_cost(student: Sequence[Result], teacher: Sequence[Result], cost: fl
     steps, more_steps = _difference(sum(r.steps for r in student), sum(r.steps for r in teacher))
     price, more_price = _difference(_step_cost(student), _step_cost(teacher))
     a, b, c = more_steps * more_price, steps * more_price + price * more_steps, steps * price - cost
-    if c >= 0:
+    if c >= 0 or math.isclose(steps * price, cost):
         return 0.0
-    if math.isclose(a, 0, abs_tol=1e-15):
-        roots = [-c / b] if b > 0 else []
-    elif (inside := b * b - 4 * a * c) < 0:
-        roots = []
-    else:
-        roots = [(-b + sign * math.sqrt(inside)) / (2 * a) for sign in (-1, 1)]
+    inside = b * b - 4 * a * c
+    if math.isclose(b * b, 4 * a * c):
+        # The highest cost that there is: rounding must not put it out of reach.
+        inside = 0.0
+    if inside < 0:
+        return 1.0
+    # Without subtracting numbers that are nearly equal; a or q may be 0.
+    q = -(b + math.copysign(math.sqrt(inside), b)) / 2
+    roots = [over / under for over, under in ((c, q), (q, a)) if under]
     return min([root for root in roots if 0 <= root <= 1], default=1.0)
 
 
