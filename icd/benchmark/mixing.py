@@ -59,11 +59,11 @@ def share_at_cost(student: Sequence[Result], teacher: Sequence[Result], cost: fl
     if c >= 0 or math.isclose(steps * price, cost):
         return 0.0
     inside = b * b - 4 * a * c
-    if math.isclose(b * b, 4 * a * c):
+    if inside < 0:
+        if not math.isclose(b * b, 4 * a * c):
+            return 1.0
         # The highest cost that there is: rounding must not put it out of reach.
         inside = 0.0
-    if inside < 0:
-        return 1.0
     # Without subtracting numbers that are nearly equal; a or q may be 0.
     q = -(b + math.copysign(math.sqrt(inside), b)) / 2
     roots = [over / under for over, under in ((c, q), (q, a)) if under]
