@@ -58,10 +58,6 @@ _log = logging.getLogger(__name__)
 
 _SHADOW_SECONDS = 5.0
 """That a shadow gets when the runtime is closed: nobody waits for it."""
-_SEVERAL = 4
-"""Calls under way from which a receipt waits for those of others."""
-_COMMIT_DELAY = 0.01
-"""Seconds that it waits: halves what a commit costs each of sixteen callers, who wait for models much longer."""
 SHADOW = ":shadow"
 """How the receipt of a shadow ends; before it stands the receipt of the teacher's answer."""
 
@@ -160,7 +156,7 @@ class ChatRuntime:
         self.store = memory.store if memory is not None else None
         self._now, self._new_id = now, new_id
         self._under_way = 0
-        self.commit = GroupCommit(self.store, self._wait_for_more) if self.store is not None else None
+        self.commit = GroupCommit(self.store, lambda: self._under_way) if self.store is not None else None
         self._recorder = Recorder(self.store, self.commit) if self.store and self.commit else None
         self.tenants = Tenants(self.store, Service(self.settings.mode, self.settings.policy))
         self.budgets = Budgets(self.store.accounts, self.settings.budgets, now) if self.store else None
@@ -421,11 +417,6 @@ class ChatRuntime:
             raise
         finally:
             self._under_way -= 1
-
-    def _wait_for_more(self) -> None:
-        """Let the receipts of several calls gather for one commit; a call alone waits for nobody."""
-        if self._under_way >= _SEVERAL:
-            time.sleep(_COMMIT_DELAY)
 
     # Shadow mode
 

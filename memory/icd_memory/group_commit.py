@@ -16,6 +16,13 @@ from icd_memory.store import Store
 Write = Callable[[Batch], None]
 """Adds its rows to the batch."""
 
+_SEVERAL = 4
+"""Callers from which a group waits for those that are still to come."""
+_DELAY = 0.01
+"""Seconds that it waits for the next of them."""
+_DELAYS = 3
+"""It waits so often at most."""
+
 
 class _Queued(NamedTuple):
     write: Write
@@ -28,16 +35,18 @@ class GroupCommit:
     The rows of a table are stored in the order of `submit`. How many may wait is up to the callers.
     """
 
-    def __init__(self, store: Store, wait_for_more: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: Store, under_way: Callable[[], int] = lambda: 0) -> None:
         """Start the thread.
 
         Args:
             store: what is written to.
-            wait_for_more: called when a write came, before its group is gathered: who knows that more will come soon
-                sleeps here for a moment (as with PostgreSQL's ``commit_delay``): a commit costs more than its rows.
+            under_way: how many callers write soon or wait already. If they are several, the first write waits a moment
+                for the others (as with PostgreSQL's ``commit_delay``): a commit costs more than its rows. It waits no
+                longer than until all of them are here: nobody would use the time.
         """
         self._store = store
-        self._wait_for_more = wait_for_more
+        self._under_way = under_way
+        self._all_here = threading.Event()
         self.on_commit: Callable[[int, float], None] = lambda writes, seconds: None
         """Told in the thread how many writes a transaction held, and its seconds."""
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
@@ -61,6 +70,8 @@ class GroupCommit:
             if self._closed:
                 raise StoreClosedError(f"{self._store.place} takes no more writes: it is being closed")
             self._queue.put(_Queued(write, done))
+        if not self._more_to_come():
+            self._all_here.set()
         return done
 
     @property
@@ -74,6 +85,7 @@ class GroupCommit:
             if not self._closed:
                 self._closed = True
                 self._queue.put(None)
+        self._all_here.set()
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -86,13 +98,28 @@ class GroupCommit:
         last = False
         while not last:
             group = [self._queue.get()]
-            if group[0] is not None:
-                self._wait_for_more()
+            if self._under_way() >= _SEVERAL:
+                self._gather()
             while not self._queue.empty():
                 group.append(self._queue.get())
             last = group[-1] is None
             if writes := [queued for queued in group if queued is not None]:
                 self._commit(writes)
+
+    def _gather(self) -> None:
+        """Wait for the others, as long as they keep coming."""
+        self._all_here.clear()
+        for _ in range(_DELAYS):
+            here = self._queue.qsize()
+            if self._closed or not self._more_to_come():
+                return
+            self._all_here.wait(_DELAY)
+            if self._queue.qsize() == here:
+                return
+
+    def _more_to_come(self) -> bool:
+        """Say whether a caller has not queued its write yet, beside the one whose write opened the group."""
+        return self._queue.qsize() + 1 < self._under_way()
 
     def _commit(self, group: list[_Queued]) -> None:
         error = self._transaction(group)

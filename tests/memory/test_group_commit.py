@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NOW
 
+from icd_memory import group_commit
 from icd_memory.errors import MemoryStoreError, StoreClosedError, StoreLockedError
 from icd_memory.group_commit import GroupCommit, Write
 from icd_memory.rows import Batch, DecisionRow, LedgerRow
@@ -76,20 +77,37 @@ def test_what_waits_together_is_written_together(file_store: Store) -> None:
     assert len(file_store.texts(text_hash(f"a-{number}") for number in range(5))) == 5
 
 
-def test_who_knows_that_more_will_come_makes_the_first_wait_for_them(store: Store) -> None:
-    all_here = threading.Event()
+def test_the_first_of_several_callers_waits_until_all_are_here(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_DELAY", 60.0)
     gathered: list[int] = []
-    with GroupCommit(store, lambda: assert_true(all_here.wait(10))) as commit:
+    with GroupCommit(store, lambda: 6) as commit:
         done = [commit.submit(good("a", number)) for number in range(5)]
         done.append(commit.submit(lambda batch: gathered.append(len(batch.decisions))))
-        all_here.set()
         for future in done:
             future.result(10)
     assert gathered == [5]
 
 
-def assert_true(value: bool) -> None:
-    assert value
+def test_it_does_not_wait_for_long_where_nobody_comes(store: Store) -> None:
+    with GroupCommit(store, lambda: 1_000) as commit:
+        commit.submit(good("a", 0)).result(10)
+
+
+def test_a_few_callers_do_not_wait_for_each_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_DELAY", 60.0)
+    with GroupCommit(store, lambda: 3) as commit:
+        commit.submit(good("a", 0)).result(10)
+
+
+def test_closing_ends_the_waiting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_DELAY", 60.0)
+    commit = GroupCommit(store, lambda: 1_000)
+    done = commit.submit(good("a", 0))
+    commit.close()
+    assert done.done()
+    assert len(store.decisions("a")) == 1
 
 
 def test_a_row_that_cannot_be_stored_fails_alone(store: Store) -> None:
