@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -48,11 +48,14 @@ def text_key(action: str) -> str | None:
 
 def vote(keys: Sequence[str | None]) -> Vote:
     """Count equal samples. Does not depend on their order: of equally large groups the least key leads."""
-    counts = Counter(key for key in keys if key is not None)
+    counts: dict[str, int] = {}
+    for key in keys:
+        if key is not None:
+            counts[key] = counts.get(key, 0) + 1
     if not counts:
         return Vote(None, 0, 0.0)
-    key = min(counts, key=lambda k: (-counts[k], k))
-    return Vote(key, counts[key], counts[key] / len(keys))
+    leader = min(counts, key=lambda k: (-counts[k], k))
+    return Vote(leader, counts[leader], counts[leader] / len(keys))
 
 
 def message_key(

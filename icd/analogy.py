@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from icd.agreement import text_key
 from icd.decision import DecisionContext
@@ -92,7 +91,7 @@ def adapt(excerpt: Excerpt, goal: str, plan: str = "") -> Excerpt:
         )
         for step in excerpt.steps
     )
-    return replace(excerpt, goal=goal, plan=rename(excerpt.plan, names), steps=steps)
+    return excerpt._replace(goal=goal, plan=rename(excerpt.plan, names), steps=steps)
 
 
 def copied_action(excerpt: Excerpt, context: DecisionContext, tried: frozenset[str]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from icd.backends.base import Completion, Delta, JsonObject, Message, Tool, Usage
 from icd.cascade import Policy
+from icd.chat.tool_set import tool_set
 from icd.decision import ActedBy, Decision, Reason
 
 Mode = Literal["observe", "shadow", "cascade"]
@@ -50,6 +51,10 @@ class ChatCall:
     """What kind of agent this is; empty: by its system prompt and its tools."""
     instance: str = ""
     """Nothing that was recorded of the same instance is shown (the leak guard); empty: of the same episode."""
+
+    def __post_init__(self) -> None:
+        """Take the tools from an earlier call where they are the same, with what was worked out from them."""
+        object.__setattr__(self, "tools", tool_set(self.tools))
 
 
 @dataclass(frozen=True, slots=True)

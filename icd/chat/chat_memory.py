@@ -16,6 +16,7 @@ from icd.chat.learning import take_feedback
 from icd.chat.prompting import suitable
 from icd.chat.reading import Embed
 from icd.chat.situation import CHAT, Situation, query_of
+from icd.chat.tool_set import tool_set
 from icd.decision import ChosenStrategies
 from icd.prompting import Placement
 from icd.strategy_use import NO_STRATEGIES, StrategySettings, choose, fitting
@@ -87,7 +88,7 @@ class ChatMemory:
             query = Query(situation.goal, CHAT, state=situation.observation, tenant=call.tenant)
             chosen = await self._aside(partial(choose, self._library, query, self._strategies, count_tokens))
             _keep(self._chosen, episode_id, chosen)
-        return fitting(chosen, {tool.name for tool in call.tools})
+        return fitting(chosen, tool_set(call.tools).names)
 
     async def learn(self, feedback: Feedback, now: datetime) -> FeedbackResult:
         """Take feedback in; see `icd.chat.learning.take_feedback`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any, TypeAlias
 
 from icd.backends.base import JsonObject
 from icd.canonical import Json
+from icd.chat.kept import Kept
 from icd.chat.schema_copy import (
     LENGTHS,
     LIMITS,
@@ -91,31 +91,7 @@ class CompiledSchema:
         return f"the schema is violated at ${path} by {what}: {error.message}"[:LONGEST_PROBLEM]
 
 
-class _Cache:
-    """Compiled schemas by how they are written, the least recently used dropped first; bounded by the texts' length."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._size = most, 0
-        self._kept: OrderedDict[str, CompiledSchema] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, text: str, schema: JsonObject) -> CompiledSchema:
-        with self._lock:
-            found = self._kept.get(text)
-            if found is not None:
-                self._kept.move_to_end(text)
-                return found
-        made = _compiled(schema)
-        with self._lock:
-            if text not in self._kept:
-                self._size += len(text)
-            self._kept[text] = made
-            while self._size > self._most:
-                self._size -= len(self._kept.popitem(last=False)[0])
-        return made
-
-
-_cache = _Cache(CACHED_TEXT)
+_cache: Kept[str, CompiledSchema] = Kept(CACHED_TEXT)
 
 
 def compiled(schema: JsonObject) -> CompiledSchema:
@@ -128,7 +104,7 @@ def compiled(schema: JsonObject) -> CompiledSchema:
         written = repr(schema)  # Tells true from 1, as equality does not; half the work of writing JSON.
     except RecursionError:
         return CompiledSchema(None, "it is nested too deeply: use $defs", False)
-    return _cache.get(written, schema)
+    return _cache.get(written, lambda: _compiled(schema))
 
 
 def _compiled(schema: JsonObject) -> CompiledSchema:

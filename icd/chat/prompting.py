@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from icd.backends.base import Message, Tool
 from icd.chat.action import called_tools, shown
+from icd.chat.tool_set import tool_set
 from icd.errors import ContextOverflowError
 from icd.prompting import Placement
 from icd.strategy_use import cut_name, framed
@@ -49,7 +50,7 @@ class Composed(NamedTuple):
 
 def suitable(excerpts: Sequence[Excerpt], tools: Sequence[Tool], k: int) -> list[Excerpt]:
     """Return the k best excerpts that call only tools of the live call."""
-    live = {tool.name for tool in tools}
+    live = tool_set(tools).names
     fitting = (excerpt for excerpt in excerpts if _rendered(excerpt.goal, excerpt.steps).tools <= live)
     return list(islice(fitting, k))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy.typing as npt
 
@@ -35,11 +35,12 @@ class AnswerReader:
 
     def read(self, drawn: Sequence[Completion]) -> list[Candidate]:
         """Return the samples as candidates; free texts that are alike share the key of one of them."""
-        different = {_said(sample): sample for sample in drawn}  # They mostly say the same: read once.
-        read = {said: self.key(sample) for said, sample in different.items()}
-        found = {said: self._candidate(sample) for said, sample in different.items()}
-        keys = self._grouped(drawn, [read[_said(sample)] for sample in drawn])
-        return [replace(found[_said(sample)], key=key) for sample, key in zip(drawn, keys, strict=True)]
+        said = [_said(sample) for sample in drawn]
+        different = dict(zip(said, drawn, strict=True))  # They mostly say the same: read once.
+        read = {one: self.key(sample) for one, sample in different.items()}
+        keyed = list(zip(said, self._grouped(drawn, [read[one] for one in said]), strict=True))
+        found = {(one, key): self._candidate(different[one], key) for one, key in set(keyed)}
+        return [found[one] for one in keyed]
 
     def key(self, sample: Completion) -> str | None:
         """Return the canonical form of one answer; None if it cannot be read."""
@@ -63,14 +64,14 @@ class AnswerReader:
             keys[i] = None if group is None else _TEXT + group
         return keys
 
-    def _candidate(self, sample: Completion) -> Candidate:
+    def _candidate(self, sample: Completion, key: str | None) -> Candidate:
         action = completion_of(sample)
         problem = self.schemas.problem(sample, self.call.tool_choice, self.call.response_format)
         if problem is None and (
             sent := sent_placeholders(action.text, (m.content for m in self.call.messages))
         ):
             problem = f"it would send {', '.join(sent)}, which only stands for a value"
-        return Candidate(action.text, None, action.reasoning, "", problem is None, problem or "")
+        return Candidate(action.text, key, action.reasoning, "", problem is None, problem or "")
 
 
 def _said(sample: Completion) -> Hashable:

@@ -16,10 +16,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from icd.backends.base import JsonObject, Message
-from icd.backends.openai_wire import message_json, tool_json
+from icd.backends.openai_wire import message_json
 from icd.chat.call import ChatCall
 from icd.chat.episodes import Place
 from icd.chat.situation import Situation
+from icd.chat.tool_set import tool_set
 from icd.decision import Candidate, Charge, Decision
 from icd.receipts import ledger_rows
 from icd_memory.group_commit import GroupCommit
@@ -121,8 +122,9 @@ def texts_of(call: ChatCall) -> Texts:
     by_hash = dict(messages)
     if not call.tools:
         return Texts(by_hash, hashes, None)
-    tools = dump_json([tool_json(tool) for tool in call.tools])
-    return Texts({**by_hash, text_hash(tools): tools}, hashes, text_hash(tools))
+    key, text = tool_set(call.tools).written
+    by_hash[key] = text
+    return Texts(by_hash, hashes, key)
 
 
 def end_user(call: ChatCall) -> str:

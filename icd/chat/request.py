@@ -10,6 +10,7 @@ from icd.backends.tokens import count_prompt, most_tokens
 from icd.calls import PricedModel
 from icd.chat.call import ChatCall
 from icd.chat.prompting import compose_chat
+from icd.chat.tool_set import tool_set
 from icd.prompting import Placement
 from icd_memory.retrieval import Excerpt
 from icd_memory.strategy import Match
@@ -74,7 +75,7 @@ def request_for(
         )
 
     def count(messages: Sequence[Message]) -> int:
-        most = most_tokens(messages, call.tools)
+        most = most_tokens(messages, ()) + tool_set(call.tools).most_tokens
         return most if most <= room else count_prompt(request(messages), backend.count_tokens)
 
     composed = compose_chat(

@@ -251,8 +251,10 @@ class ChatRuntime:
 
     async def _settle(self, step: _Step) -> Verdict:
         """Find out who answers."""
-        chance = toss(step.place.episode_id, step.place.step, step.call.seed or 0)
         policy = step.policy
+        chance = 1.0
+        if policy.name == "random":
+            chance = toss(step.place.episode_id, step.place.step, step.call.seed or 0)
         if not policy.asks_student or (policy.name == "random" and chance < policy.p):
             return Verdict("teacher", "policy", None)
         reader = self._reader(step)

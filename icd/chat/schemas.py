@@ -5,14 +5,14 @@ How schemas are read, and what of them is not checked, is said in `icd.chat.json
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from icd.agreement import response_schema, unfenced, wants_json
 from icd.backends.base import Completion, JsonObject, Tool, ToolCall
 from icd.canonical import read_json
 from icd.chat.json_schema import LONGEST_PROBLEM, compiled, require_jsonschema
 from icd.chat.schema_copy import short
+from icd.chat.tool_set import tool_set
 
 
 class ToolSchemas:
@@ -24,12 +24,11 @@ class ToolSchemas:
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         require_jsonschema()
-        self._schemas = {tool.name: compiled(tool.parameters) for tool in tools}
+        known = tool_set(tools)
+        self._schemas = known.schemas
         self._checked: dict[tuple[str, str], str | None] = {}
-        self.for_keys: Mapping[str, JsonObject] = MappingProxyType(
-            {tool.name: tool.parameters for tool in tools if self._schemas[tool.name].for_keys}
-        )
-        """What `icd.agreement.message_key` needs: the schemas that have defaults or sets, by tool."""
+        self.for_keys = known.for_keys
+        """What `icd.agreement.message_key` needs."""
 
     def problem(
         self, completion: Completion, tool_choice: str = "", response_format: JsonObject | None = None
@@ -77,16 +76,7 @@ def check_tools(tools: Sequence[Tool]) -> str | None:
     Raises:
         MissingExtraError: jsonschema is not installed.
     """
-    names: set[str] = set()
-    for place, tool in enumerate(tools):
-        if not tool.name:
-            return f"tools[{place}] has no name: give it one"
-        if tool.name in names:
-            return f"two tools are called {short(tool.name)}: rename one"
-        names.add(tool.name)
-        if (refusal := compiled(tool.parameters).refusal) is not None:
-            return f"the parameters of the tool {short(tool.name)} cannot be used: {refusal}"
-    return None
+    return tool_set(tools).refusal
 
 
 def check_response_format(response_format: JsonObject | None) -> str | None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from icd.backends.base import JsonObject, Message, Tool, ToolCall
 from icd.chat.action import action_of
 from icd.chat.call import ChatCall
+from icd.chat.tool_set import tool_set
 from icd_memory.retrieval import Query, state_text
 from icd_memory.trajectory import Step
 
@@ -93,14 +94,14 @@ def query_of(call: ChatCall, situation: Situation, episode_id: str) -> Query:
 def category_of(messages: Iterable[Message], tools: Iterable[Tool]) -> str:
     """Return a fingerprint of the agent: its system prompt, in which numbers (dates, versions) do not count, and its
     tools in any order."""
-    return _category(tuple(message.content for message in messages if message.role in _PROMPTS), tuple(tools))
+    prompts = tuple(message.content for message in messages if message.role in _PROMPTS)
+    return _category(prompts, tool_set(tools).signature)
 
 
 @lru_cache(1_000)
-def _category(prompts: tuple[str, ...], tools: tuple[Tool, ...]) -> str:
+def _category(prompts: tuple[str, ...], tools: tuple[str, ...]) -> str:
     """Kept, since an agent sends the same prompt and tools with every call."""
-    written = sorted(f"{tool.name} {tool.description} {_canonical(tool.parameters)}" for tool in tools)
-    return f"agent-{_fingerprint([[_NUMBER.sub('0', prompt) for prompt in prompts], written])[:12]}"
+    return f"agent-{_fingerprint([[_NUMBER.sub('0', prompt) for prompt in prompts], tools])[:12]}"
 
 
 class Thread:

@@ -7,13 +7,15 @@ by name. Null means left out, as with OpenAI.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from icd.backends.base import JsonObject, Message, Tool, ToolCall
 from icd.cascade import Policy
 from icd.chat.call import ChatCall
+from icd.chat.tool_set import ToolSet, kept_tools
 from icd.serving.errors import bad_request
 from icd.serving.keys import Caller
 from icd.serving.request_fields import RequestModel, refused
@@ -90,18 +92,20 @@ class ToolTurn(_Open):
 Turn: TypeAlias = Annotated[InputTurn | AssistantTurn | ToolTurn, Field(discriminator="role")]
 
 
-class FunctionBody(_Open):
+class FunctionBody(TypedDict):
     """A function that may be called."""
 
+    __pydantic_config__ = _Open.model_config  # type: ignore[misc]
     name: _ToolName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
+    description: NotRequired[str | None]
+    parameters: NotRequired[dict[str, Any] | None]
     """JSON schema."""
 
 
-class ToolBody(RequestModel):
-    """A tool; only functions can be compared."""
+class ToolBody(TypedDict):
+    """A tool; only functions can be compared. No model, nor its function: the same ones come with every request."""
 
+    __pydantic_config__ = RequestModel.model_config  # type: ignore[misc]
     type: Literal["function"]
     function: FunctionBody
 
@@ -262,20 +266,19 @@ def _content(content: str | list[dict[str, Any]], turn: int) -> tuple[str, tuple
     return "\n".join(texts), () if only_text else tuple(content)
 
 
-def _tools(bodies: list[ToolBody] | tuple[()]) -> tuple[Tool, ...]:
-    tools = tuple(
-        Tool(
-            body.function.name,
-            body.function.description or "",
-            body.function.parameters or {},
-            _given(body.function.model_extra),
-        )
-        for body in bodies
-    )
-    names = {tool.name for tool in tools}
-    if len(names) < len(tools):
+def _tools(bodies: list[ToolBody] | tuple[()]) -> ToolSet:
+    tools = kept_tools(bodies, lambda: [_tool(body["function"]) for body in bodies])
+    if len(tools.names) < len(tools):
         raise bad_request("two tools have the same name", param="tools")
     return tools
+
+
+def _tool(body: FunctionBody) -> Tool:
+    given = _given({**body})
+    name, description, parameters = (
+        given.pop(field, None) for field in ("name", "description", "parameters")
+    )
+    return Tool(name, description or "", parameters or {}, given)
 
 
 def _tool_choice(body: ChatBody, tools: tuple[Tool, ...]) -> str:

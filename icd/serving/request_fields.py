@@ -31,7 +31,7 @@ TokenLimit = Annotated[int, Field(ge=1, lt=2**63)]
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
-_MAYBE_NOT_FINITE = (b"NaN", b"Infinity", b"0e000", b"0e+000", b"0" * 300)
+_LONG_NUMBER = b"0" * 300
 
 
 class RequestModel(BaseModel):
@@ -79,11 +79,17 @@ def read_json(body: type[_Body], raw: bytes) -> _Body:
         ApiError: 400, a number in it is no JSON.
     """
     read = body.model_validate_json(raw)
-    # Four times as fast as a regular expression.
-    plain = raw.translate(_DIGITS_AS_ZEROS)
-    if any(sign in plain for sign in _MAYBE_NOT_FINITE):
+    if _maybe_not_finite(raw):
         _check_finite(from_json(raw))
     return read
+
+
+def _maybe_not_finite(raw: bytes) -> bool:
+    """Say whether a body could hold a number that JSON does not have; a tenth of a regular expression's work."""
+    if (b"N" in raw and b"NaN" in raw) or (b"I" in raw and b"Infinity" in raw):
+        return True
+    plain = raw.translate(_DIGITS_AS_ZEROS, b"+")
+    return b"0e000" in plain or _LONG_NUMBER in plain
 
 
 def _check_finite(value: Any) -> None:

@@ -9,6 +9,10 @@ from icd_memory.index import ROUNDING, Refs, Scores
 LOWEST = -1e30
 """Less than any score, more than the -inf of what is removed or excluded."""
 
+_PART = 1_024
+_PART_OF_ENOUGH = 4
+"""So many steps, or so many times those that are enough, are looked at to find what is below the best."""
+
 
 class Best:
     """Trajectories by total, then in the order they came; of a trajectory the first of its best steps."""
@@ -23,13 +27,21 @@ class Best:
         self.least = LOWEST
         """The total that a trajectory needs to be among the k best."""
 
+    def reached(self, totals: Scores, repeats: int) -> float:
+        """Return a total that the k best all have once these are taken in, at most `repeats` of any trajectory.
+
+        Of many only a part is looked at: any will do, and sorting all takes longer than it saves.
+        """
+        # So many steps are of k trajectories at least: what is below them all is not among the best.
+        enough = self._k * repeats
+        part = totals[:: max(1, len(totals) // max(_PART, _PART_OF_ENOUGH * enough))]
+        if enough >= len(part):
+            return self.least
+        return max(self.least, float(np.partition(part, -enough)[-enough]) - ROUNDING)
+
     def take(self, refs: Refs, steps: Refs, scores: Scores, totals: Scores, repeats: int) -> None:
         """Take in steps of trajectories, at most `repeats` of any one."""
-        enough, least = self._k * repeats, self.least
-        if enough < len(totals):
-            # So many steps are of k trajectories at least: what is below them all is not among the best.
-            least = max(least, float(np.partition(totals, -enough)[-enough]) - ROUNDING)
-        able = np.flatnonzero(totals >= least)
+        able = np.flatnonzero(totals >= self.reached(totals, repeats))
         if len(able) == 0:
             return
         refs = np.concatenate([self.refs, refs[able]])

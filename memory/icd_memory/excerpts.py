@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from icd_memory.index import StateKey
 from icd_memory.trajectory import Step, Trajectory
@@ -27,8 +28,7 @@ class Query:
     """Splits that must not be shown, besides the memory's own test splits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Excerpt:
+class Excerpt(NamedTuple):
     """A window of a demonstration, or the whole of it for planning."""
 
     trajectory_id: str

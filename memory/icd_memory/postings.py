@@ -13,6 +13,9 @@ Codes = npt.NDArray[np.int32]
 _REST = 1_024
 """Steps that may be new since the postings were made, besides an eighth of all: those are scanned."""
 
+_FEW = 64
+"""Codes whose places are copied run by run."""
+
 
 class Places(NamedTuple):
     """Where codes stand: one entry a place."""
@@ -57,6 +60,15 @@ class Postings:
         """Return where each of the codes, which are below `len`, stands first in each trajectory that has it."""
         first = self._starts[codes]
         counts = self._starts[codes + 1] - first
+        if 0 < len(codes) <= _FEW:
+            runs = [
+                slice(start, end)
+                for start, end in zip(first.tolist(), (first + counts).tolist(), strict=True)
+            ]
+            steps, owners = (
+                np.concatenate([rows[run] for run in runs]) for rows in (self._steps, self._owners)
+            )
+            return Places(steps, owners, np.repeat(codes, counts))
         begins = np.cumsum(counts) - counts
         at = np.arange(counts.sum()) + np.repeat(first - begins, counts)
         return Places(self._steps[at], self._owners[at], np.repeat(codes, counts))

@@ -40,9 +40,10 @@ class Placeholders:
         Raises:
             RedactionMissingError: the extra `redact` is not installed.
         """
-        spans = [
-            span for span in find_sensitive(text) if not _PLACEHOLDER.fullmatch(text, span.start, span.end)
-        ]
+        found = find_sensitive(text)
+        if not found:
+            return text
+        spans = [span for span in found if not _PLACEHOLDER.fullmatch(text, span.start, span.end)]
         if not spans:
             return text
         parts, end = [], 0

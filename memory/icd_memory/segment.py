@@ -142,12 +142,14 @@ class Segment:
             codes = codes[~head & (values >= query.lowest(best))]
             width *= 4
         rest = postings.rest(column.codes.rows, owners)
-        self._take(rest, bounds, query, best, len(rest.steps))
+        if len(rest.steps):
+            self._take(rest, bounds, query, best, len(rest.steps))
 
     def _take(self, places: Places, bounds: Bounds, query: Search, best: Best, repeats: int) -> None:
         """Take those of the places into `best` whose bounds allow it, at most `repeats` of them of a row."""
-        scores = query.scores[places.owners]
-        able = np.flatnonzero(scores + query.weight * bounds.values[places.codes] >= best.least)
+        scores = query.scores.take(places.owners)
+        highest = scores + query.weight * bounds.values.take(places.codes)
+        able = np.flatnonzero(highest >= (best.reached(highest, repeats) if bounds.exact else best.least))
         if len(able) == 0:
             return
         rows, codes, scores = places.owners[able].astype(np.int64), places.codes[able], scores[able]
