@@ -24,7 +24,6 @@ from icd.strategy_use import cut_name, framed
 from icd_memory.redaction import placeholders_in
 from icd_memory.retrieval import Excerpt
 from icd_memory.strategy import Match
-from icd_memory.trajectory import Step
 
 _OPEN, _CLOSE = "<examples>", "</examples>"
 _FRAME = re.compile(r"<(\s*/?\s*examples)", re.IGNORECASE)
@@ -51,7 +50,7 @@ class Composed(NamedTuple):
 def suitable(excerpts: Sequence[Excerpt], tools: Sequence[Tool], k: int) -> list[Excerpt]:
     """Return the k best excerpts that call only tools of the live call."""
     live = tool_set(tools).names
-    fitting = (excerpt for excerpt in excerpts if _rendered(excerpt.goal, excerpt.steps).tools <= live)
+    fitting = (excerpt for excerpt in excerpts if _rendered(_Window(excerpt)).tools <= live)
     return list(islice(fitting, k))
 
 
@@ -88,7 +87,7 @@ def compose_chat(
 
 def render(excerpts: Sequence[Excerpt]) -> str:
     """Return excerpts as one framed text, the best one last."""
-    blocks = [_rendered(excerpt.goal, excerpt.steps) for excerpt in reversed(excerpts)]
+    blocks = [_rendered(_Window(excerpt)) for excerpt in reversed(excerpts)]
     told = _TOLD + (_TOLD_OF_PLACEHOLDERS if any(block.placeholders for block in blocks) else "")
     return "\n\n".join([f"{_OPEN}\n{told}", *(block.text for block in blocks), _CLOSE])
 
@@ -101,14 +100,30 @@ class _Rendered(NamedTuple):
     """Whether it holds placeholders of redacted values."""
 
 
+class _Window:
+    """What is shown of an excerpt: the same where its words are, and looked up by where it stands: that is quicker."""
+
+    __slots__ = ("_hash", "goal", "steps")
+
+    def __init__(self, excerpt: Excerpt) -> None:
+        self.goal, self.steps = excerpt.goal, excerpt.steps
+        self._hash = hash((excerpt.trajectory_id, excerpt.step))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Window) and self.steps == other.steps and self.goal == other.goal
+
+
 @lru_cache(2_000)
-def _rendered(goal: str, steps: tuple[Step, ...]) -> _Rendered:
+def _rendered(window: _Window) -> _Rendered:
     """Kept, since the same demonstrated steps are shown again and again."""
-    lines, tools = [f"Task: {_quoted(goal)}"], set()
-    for step in steps:
+    lines, tools = [f"Task: {_quoted(window.goal)}"], set()
+    for step in window.steps:
         calls = called_tools(step.action)
         tools |= {name for name, _ in calls}
-        if step.observation != goal:
+        if step.observation != window.goal:
             lines.append(f"Seen: {_quoted(step.observation)}")
         if step.reasoning:
             lines.append(f"Said: {_quoted(step.reasoning)}")

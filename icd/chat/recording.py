@@ -11,12 +11,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from icd.backends.base import JsonObject, Message
-from icd.backends.openai_wire import message_json
+from icd.backends.base import JsonObject
 from icd.chat.call import ChatCall
 from icd.chat.episodes import Place
 from icd.chat.situation import Situation
@@ -26,14 +24,13 @@ from icd.receipts import ledger_rows
 from icd_memory.group_commit import GroupCommit
 from icd_memory.redaction import Placeholders
 from icd_memory.rows import Batch, DecisionRow, LedgerRow
-from icd_memory.schema import dump_json
 from icd_memory.store import Store, text_hash
 
 RUN = "live"
 """The run that the ledger rows of live traffic belong to."""
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
-_FREE_TEXTS = frozenset({"action", "reasoning", "goal", "category", "observation", "instance", "teacher_key"})
-"""The entries of a receipt's body in which people or models wrote."""
+_FREE_TEXTS = ("action", "reasoning", "goal", "category", "observation", "instance", "teacher_key")
+"""The entries of a receipt's body in which people or models wrote, in the order in which they get placeholders."""
 _USERS = ("safety_identifier", "user")
 """By which a request names the end user of an application."""
 _KNOWN = 20_000
@@ -112,14 +109,10 @@ class Texts(NamedTuple):
     """Hash; None without tools."""
 
 
-def texts_of(call: ChatCall) -> Texts:
+def texts_of(call: ChatCall, situation: Situation) -> Texts:
     """Return the texts that a receipt refers to: each message, and the tools."""
-    messages = [
-        _message_text(message) if message.parts or message.extra else _kept_text(message)
-        for message in call.messages
-    ]
-    hashes = tuple(key for key, _ in messages)
-    by_hash = dict(messages)
+    hashes = tuple(message.hash for message in situation.messages)
+    by_hash = {message.hash: message.text for message in situation.messages}
     if not call.tools:
         return Texts(by_hash, hashes, None)
     key, text = tool_set(call.tools).written
@@ -183,23 +176,25 @@ def without_secrets(row: DecisionRow, texts: Texts, names: Placeholders) -> tupl
     An agent sends its whole history with every call, so placeholders are given out in the same order each time.
     """
     hide = names.redact
-    kept = {key: hide(text) for key, text in texts.by_hash.items()}
-    hashes = {key: key if text is texts.by_hash[key] else text_hash(text) for key, text in kept.items()}
-    hidden = Texts(
-        {hashes[key]: text for key, text in kept.items()},
+    changed = {key: text for key, old in texts.by_hash.items() if (text := hide(old)) is not old}
+    hidden = _replaced(texts, changed) if changed else texts
+    free = {name: hide(value) for name in _FREE_TEXTS if isinstance(value := row.body.get(name), str)}
+    samples = [
+        {name: hide(value) if value and isinstance(value, str) else value for name, value in sample.items()}
+        for sample in row.body["samples"]
+    ]
+    body = {**row.body, **free, "samples": samples, "messages": hidden.messages, "tools": hidden.tools}
+    return replace(row, body=body), hidden
+
+
+def _replaced(texts: Texts, changed: Mapping[str, str]) -> Texts:
+    """Return texts with others in the places of some, by hash."""
+    hashes = {key: text_hash(changed[key]) if key in changed else key for key in texts.by_hash}
+    return Texts(
+        {hashes[key]: changed.get(key, text) for key, text in texts.by_hash.items()},
         tuple(hashes[key] for key in texts.messages),
         None if texts.tools is None else hashes[texts.tools],
     )
-    body = {
-        name: hide(value) if name in _FREE_TEXTS and isinstance(value, str) else value
-        for name, value in row.body.items()
-    }
-    samples = [
-        {name: hide(value) if isinstance(value, str) else value for name, value in sample.items()}
-        for sample in row.body["samples"]
-    ]
-    body |= {"samples": samples, "messages": hidden.messages, "tools": hidden.tools}
-    return replace(row, body=body), hidden
 
 
 def charge_facts(charge: Charge) -> JsonObject:
@@ -224,13 +219,3 @@ def _sample(candidate: Candidate) -> JsonObject:
         "key": candidate.key,
         "problem": candidate.problem,
     }
-
-
-def _message_text(message: Message) -> tuple[str, str]:
-    """Return a message's hash and JSON."""
-    text = dump_json(message_json(message))
-    return text_hash(text), text
-
-
-_kept_text = lru_cache(10_000)(_message_text)
-"""An agent sends its earlier turns with every call. Not for turns with JSON of their own: there, 1 equals true."""

@@ -329,7 +329,7 @@ class ChatRuntime:
         first = reply.completions[0]
         thread = step.situation.thread.after(Message("assistant", first.text, first.tool_calls))
         if self._recorder is not None:
-            texts = texts_of(step.call)
+            texts = texts_of(step.call, step.situation)
             row = receipt(
                 decision, step.call, step.situation, step.place, texts, thread, self._now(),
                 mode=step.service.mode, policy=str(step.policy), guards=self.settings.guards._asdict(),
@@ -451,7 +451,7 @@ class ChatRuntime:
             )  # fmt: skip
             decision = self._decision(step, verdict, _Reply((would,), Usage(), ""))
             span.tell(operations.decided, decision)
-            texts = texts_of(step.call)
+            texts = texts_of(step.call, step.situation)
             row = receipt(
                 decision, step.call, step.situation, step.place, texts, "", self._now(),
                 mode="shadow", policy=str(step.policy), shadow_of=taught.receipt_id,

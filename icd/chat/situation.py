@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from icd.backends.base import JsonObject, Message, Tool, ToolCall
+from icd.backends.base import Message, Tool
 from icd.chat.action import action_of
 from icd.chat.call import ChatCall
 from icd.chat.tool_set import tool_set
+from icd.chat.turns import Known, known
 from icd_memory.retrieval import Query, state_text
 from icd_memory.trajectory import Step
 
@@ -55,17 +56,21 @@ class Situation:
     """The thread that this call goes on with; None: no assistant has spoken yet."""
     thread: Thread
     """Up to this call."""
+    messages: tuple[Known, ...]
+    """All of the call, as they are recognised and stored."""
 
 
 def situation_of(call: ChatCall) -> Situation:
     """Read a call."""
-    turns = [message for message in call.messages if message.role not in _PROMPTS]
+    messages = tuple(known(message) for message in call.messages)
+    spoken = [pair for pair in zip(call.messages, messages, strict=True) if pair[0].role not in _PROMPTS]
+    turns = [turn for turn, _ in spoken]
     goal = next((turn.content for turn in turns if turn.role == "user"), "")
     thread, after = Thread(), None
     history = []
     start = 0
-    for number, turn in enumerate(turns):
-        thread.add(turn)
+    for number, (turn, facts) in enumerate(spoken):
+        thread.add(facts.fingerprint)
         if turn.role == "assistant":
             history.append(Turn(_seen(turns, start, number), turn))
             after, start = str(thread), number + 1
@@ -76,6 +81,7 @@ def situation_of(call: ChatCall) -> Situation:
         history=tuple(history),
         after=after,
         thread=thread,
+        messages=messages,
     )
 
 
@@ -111,15 +117,12 @@ class Thread:
     keys in a tool's arguments.
     """
 
-    def __init__(self, messages: Iterable[Message] = ()) -> None:
+    def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        for message in messages:
-            self.add(message)
 
-    def add(self, message: Message) -> None:
-        """Go on by one turn."""
-        if message.role not in _PROMPTS:
-            self._hash.update(_fingerprint_of(message))
+    def add(self, fingerprint: bytes) -> None:
+        """Go on by one turn; prompts are none."""
+        self._hash.update(fingerprint)
 
     def __str__(self) -> str:
         return self._hash.hexdigest()[:32]
@@ -128,21 +131,17 @@ class Thread:
         """Return the thread as it is when `answer` has been given."""
         longer = Thread()
         longer._hash = self._hash.copy()
-        longer.add(answer)
+        longer.add(known(answer).fingerprint)
         return str(longer)
-
-
-@lru_cache(10_000)
-def _fingerprint_of(turn: Message) -> bytes:
-    """Kept, since an agent sends its earlier turns with every call."""
-    calls = [[call.id, call.name, _json(call)] for call in turn.tool_calls]
-    written = json.dumps([turn.role, turn.content.strip(), calls, turn.tool_call_id])
-    return hashlib.sha256(written.encode()).digest()
 
 
 def thread_of(messages: Iterable[Message]) -> str:
     """Return the fingerprint of a conversation."""
-    return str(Thread(messages))
+    thread = Thread()
+    for message in messages:
+        if message.role not in _PROMPTS:
+            thread.add(known(message).fingerprint)
+    return str(thread)
 
 
 def head_of(messages: Iterable[Message]) -> str:
@@ -164,17 +163,6 @@ def _seen(turns: Sequence[Message], start: int, end: int) -> str:
         name = names.get(turn.tool_call_id, "") if turn.role == "tool" else ""
         lines.append(f"{name}: {turn.content}" if name else turn.content)
     return "\n".join(lines)
-
-
-def _json(call: ToolCall) -> str:
-    try:
-        return _canonical(json.loads(call.arguments or "{}"))
-    except (ValueError, RecursionError):
-        return call.arguments
-
-
-def _canonical(value: JsonObject) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _fingerprint(value: object) -> str:

@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -122,13 +123,13 @@ class CachedEmbedder:
 
     def remembers(self, texts: Sequence[str]) -> bool:
         """Say whether `embed` would answer at once, without the embedder and the store."""
-        hashes = {text_hash(cut(text)) for text in texts}
+        hashes = {_key(cut(text)) for text in texts}
         return len(self._remembered(list(hashes))) == len(hashes)
 
     def embed(self, texts: Sequence[str], *, keep: bool = True) -> Matrix:
         """Return one row a text; what is nowhere yet is embedded in one batch, and kept in the store unless `keep`
         says that these texts are only looked for (a write waits for the disk)."""
-        hashes = [text_hash(cut(text)) for text in texts]
+        hashes = [_key(cut(text)) for text in texts]
         known = self._remembered(hashes)
         missing = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
         if missing and self._store is not None:
@@ -141,7 +142,7 @@ class CachedEmbedder:
         self._save(hashes, known, new, keep)
         if not hashes:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        return np.stack([known[key] for key in hashes])
+        return np.array([known[key] for key in hashes])
 
     def _save(self, hashes: Sequence[str], known: dict[str, Vector], new: Iterable[str], keep: bool) -> None:
         """Write the vectors that are not in the store yet, or note that they are not."""
@@ -179,6 +180,10 @@ def _identity(model: str) -> str:
     for config in sorted(folder.rglob("config.json")):
         digest.update(config.read_bytes())
     return f"{folder.resolve().name.lower()}-{digest.hexdigest()[:8]}"
+
+
+_key = lru_cache(1_000)(text_hash)
+"""Kept, since a step's texts are looked up several times."""
 
 
 def cut(text: str) -> str:

@@ -10,7 +10,7 @@ they are. Ours: on published games it raises the share of excerpts whose action 
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from icd_memory.store import text_hash
 
@@ -24,12 +24,18 @@ def state_text(observation: str, view: str = "", goal: str = "") -> str:
 
     It is made from the view, which says what the agent knows; from the observation where there is no view.
     """
-    words = _WORD.findall(goal.lower())
-    named = frozenset(words).union(map(singular, words))
+    named = _named(goal)
     masked = _ENTITY.sub(
         lambda entity: "target" if entity.group(1).lower() in named else "other", view.strip() or observation
     )
     return _EQUALS.sub(r"\1", masked.replace(", ...", ""))
+
+
+@lru_cache(100)
+def _named(goal: str) -> frozenset[str]:
+    """Return the words of a task sentence, and their singulars; kept, since it is the same at each step of an episode."""
+    words = _WORD.findall(goal.lower())
+    return frozenset(words).union(map(singular, words))
 
 
 def singular(word: str) -> str:
