@@ -5,10 +5,10 @@
 What is measured, and on what:
 
 - Every server stands in front of the same mock model server and is sent the same conversations: a household agent with
-nine tools, one request a step, each conversation new. Servers are measured in turn, round by round, and so is the mock
-without anything before it. The server under test has one core, the mock and the load generator have another one
-(`..._cpu_share_16` say how busy they are: the server's near 1, or something else held it back; those of the other two
-near 1 together, and they did).
+nine tools, one request a step, each conversation new. Servers are measured in turn, round by round, the order turned
+round each time, and so is the mock without anything before it. The server under test has one core, the mock and the load
+generator have another one (`..._cpu_share_16` say how busy they are: the server's near 1, or something else held it back;
+those of the other two near 1 together, and they did).
 - `icd` does the whole work: the student's 3 samples in one upstream request, agreement, the teacher where they disagree
 (one call of ten), 6 excerpts from 100,000 steps (embedder `hashing`, texts embedded before), a durable receipt.
 `icd-plain` is the same server as a plain proxy, as the peers are: one call of the student, no retrieval; its receipts
@@ -97,7 +97,7 @@ class Sizes:
     """Different ones; each has up to 8 requests."""
 
 
-FULL = Sizes(rounds=5, seconds=4.0, starts=3, conversations=40)
+FULL = Sizes(rounds=10, seconds=2.0, starts=3, conversations=40)
 QUICK = Sizes(rounds=2, seconds=1.2, starts=1, conversations=10)
 
 
@@ -299,7 +299,8 @@ def measure_rounds(runners: list[Running], bench: Bench, direct: Record, sizes: 
                 False,
             )
             direct.samples[level].append(bench.sample(alone, None))
-            for one in runners:
+            # Forth and back: a machine whose speed changes slowly favours nobody.
+            for one in runners if number % 2 == 0 else reversed(runners):
                 if not one.record.not_run:
                     with one.failing():
                         one.record.samples[level].append(one.sample(level, sizes.seconds))

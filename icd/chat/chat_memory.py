@@ -62,16 +62,22 @@ class ChatMemory:
         memory = self._memory
         if not self._k or not len(memory.index(Family(call.tenant, CHAT))):
             return []
-        found = self._first.get(episode_id)
-        if found is None:
-            query, finder = query_of(call, situation, episode_id), memory.retriever
-            wanted = 2 * self._k  # Some may call tools that are not there.
-            quick = finder.is_quick(query)
+        if (first := self._first.get(episode_id)) is not None:
+            return suitable(first, call.tools, self._k)
+        query, finder = query_of(call, situation, episode_id), memory.retriever
+        quick = finder.is_quick(query)
+        # Some may call tools that are not there, now or, where these are kept, at a later step.
+        found: list[Excerpt] = []
+        fitting: list[Excerpt] = []
+        for wanted in (2 * self._k,) if self._sticky else (self._k, 2 * self._k):
             search = partial(finder.for_step, query, wanted)
             found = search() if quick else await self._aside(search)
-            if self._sticky:
-                _keep(self._first, episode_id, found)
-        return suitable(found, call.tools, self._k)
+            fitting = suitable(found, call.tools, self._k)
+            if len(fitting) == self._k or len(found) < wanted:
+                break
+        if self._sticky:
+            _keep(self._first, episode_id, found)
+        return fitting
 
     async def strategies(
         self, call: ChatCall, situation: Situation, episode_id: str, count_tokens: Callable[[str], int]

@@ -44,10 +44,12 @@ class Best:
         able = np.flatnonzero(totals >= self.reached(totals, repeats))
         if len(able) == 0:
             return
-        refs = np.concatenate([self.refs, refs[able]])
-        steps = np.concatenate([self.steps, steps[able]])
-        scores = np.concatenate([self.scores, scores[able]])
-        totals = np.concatenate([self._totals, totals[able]])
+        refs, steps, scores, totals = refs[able], steps[able], scores[able], totals[able]
+        if len(self.refs):
+            refs = np.concatenate([self.refs, refs])
+            steps = np.concatenate([self.steps, steps])
+            scores = np.concatenate([self.scores, scores])
+            totals = np.concatenate([self._totals, totals])
         order = np.lexsort((steps, np.rint(scores / -ROUNDING), refs, np.rint(totals / -ROUNDING)))
         kept = order[_firsts(refs[order].tolist(), self._k)]
         self.refs, self.steps, self.scores, self._totals = refs[kept], steps[kept], scores[kept], totals[kept]
