@@ -39,12 +39,8 @@ class Best:
             return self.least
         return max(self.least, float(np.partition(part, -enough)[-enough]) - ROUNDING)
 
-    def take(self, refs: Refs, steps: Refs, scores: Scores, totals: Scores, repeats: int) -> None:
-        """Take in steps of trajectories, at most `repeats` of any one."""
-        able = np.flatnonzero(totals >= self.reached(totals, repeats))
-        if len(able) == 0:
-            return
-        refs, steps, scores, totals = refs[able], steps[able], scores[able], totals[able]
+    def take(self, refs: Refs, steps: Refs, scores: Scores, totals: Scores) -> None:
+        """Take in steps of trajectories: those whose totals are less than what is `reached` may be left out."""
         if len(self.refs):
             refs = np.concatenate([self.refs, refs])
             steps = np.concatenate([self.steps, steps])

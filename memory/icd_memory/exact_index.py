@@ -41,7 +41,9 @@ _WORTH_A_FILE = 2_000
 """Steps from which a side file is written: fewer are rebuilt from the store in a moment."""
 
 _KEPT = 32
-"""Recent results of trajectory keys that are kept: an episode asks for the same at each of its steps."""
+_KEPT_BYTES = 16 << 20
+"""Recent results of trajectory keys that are kept, so many or that large: an episode asks for the same at each of its
+steps, and many episodes run at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -179,7 +181,7 @@ class ExactIndex:
                 [part.trajectory_scores(numbered, exclude.instances, exclude.splits) for part in parts]
             )
             known = self._recent[asked] = _ByKeys(scores, float(scores.max(initial=-np.inf)))
-            if len(self._recent) > _KEPT:
+            if len(self._recent) > max(_KEPT, _KEPT_BYTES // max(scores.nbytes, 1)):
                 self._recent.popitem(last=False)
         self._recent.move_to_end(asked)
         return known

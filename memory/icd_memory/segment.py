@@ -147,16 +147,23 @@ class Segment:
 
     def _take(self, places: Places, bounds: Bounds, query: Search, best: Best, repeats: int) -> None:
         """Take those of the places into `best` whose bounds allow it, at most `repeats` of them of a row."""
-        scores = query.scores.take(places.owners)
-        highest = scores + query.weight * bounds.values.take(places.codes)
-        able = np.flatnonzero(highest >= (best.reached(highest, repeats) if bounds.exact else best.least))
-        if len(able) == 0:
-            return
-        rows, codes, scores = places.owners[able].astype(np.int64), places.codes[able], scores[able]
         column = self.states[query.state]
-        found = bounds.values[codes] if bounds.exact else column.products(codes, query.vector)
-        numbers = places.steps[able] - self._starts.rows[rows]
-        best.take(query.offset + rows, numbers, found, scores + query.weight * found, repeats)
+        steps, owners, codes = places
+        scores = query.scores.take(owners)
+        if bounds.exact:
+            found = bounds.values.take(codes)
+        else:
+            (able,) = (scores + query.weight * bounds.values.take(codes) >= best.least).nonzero()
+            if len(able) == 0:
+                return
+            steps, owners, codes, scores = steps[able], owners[able], codes[able], scores[able]
+            found = column.products(codes, query.vector)
+        totals = scores + query.weight * found
+        (able,) = (totals >= best.reached(totals, repeats)).nonzero()
+        if len(able):
+            rows = owners[able].astype(np.int64)
+            numbers = steps[able] - self._starts.rows[rows]
+            best.take(query.offset + rows, numbers, found[able], totals[able])
 
     def _columns(self) -> list[tuple[str, Unique]]:
         keys = [(f"key{number}", column) for number, column in enumerate(self.keys)]
