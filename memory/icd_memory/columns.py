@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
@@ -21,8 +20,6 @@ Codes = npt.NDArray[np.int32]
 EXACT_BELOW = 2_048
 """Distinct vectors up to which all dot products are computed: sketches would not be faster."""
 
-_RECENT = 500
-"""Results that are kept of a column with so few vectors: four megabytes at most."""
 _CHUNK_BYTES = 1 << 19
 """Rows are gathered in pieces of this size: larger than a processor's cache would cost several times as
 much."""
@@ -76,7 +73,6 @@ class Unique:
         self.sketch = Sketch(vectors.shape[1])
         self.postings = Postings()
         self._code: dict[bytes, int] | None = None
-        self._recent: OrderedDict[tuple[int, bytes], Matrix] = OrderedDict()
 
     def extend(self, vectors: Matrix) -> None:
         """Add rows."""
@@ -108,22 +104,9 @@ class Unique:
         """Return for each distinct vector, by code, a bound of its dot product with `vector`."""
         vectors = self.vectors.rows
         if len(vectors) <= EXACT_BELOW:
-            return Bounds(self._recent_products(vector), True)
+            return Bounds(_products(vectors, vector), True)
         self.sketch.extend(vectors)
         return Bounds(_products(self.sketch.rows, self.sketch.query(vector)), False)
-
-    def _recent_products(self, vector: Matrix) -> Matrix:
-        """Return all dot products; from memory if they were asked for lately, since where few vectors are different the
-        same situations come again. Reading all vectors would push everything else out of the processor's cache."""
-        vectors = self.vectors.rows
-        asked = len(vectors), vector.tobytes()
-        products = self._recent.get(asked)
-        if products is None:
-            products = self._recent[asked] = _products(vectors, vector)
-            if len(self._recent) > _RECENT:
-                self._recent.popitem(last=False)
-        self._recent.move_to_end(asked)
-        return products
 
     def _coded(self, vectors: Matrix) -> Codes:
         """Return the code of each vector, keeping those that are new."""

@@ -39,6 +39,11 @@ class Postings:
         """Return the number of codes: those from there on are too new."""
         return len(self._starts) - 1
 
+    @property
+    def covered(self) -> int:
+        """How many steps they were made from."""
+        return self._covered
+
     def update(self, codes: Codes, owners: Codes, distinct: int) -> None:
         """Take in the column of `codes`, which has codes below `distinct`; `owners` never fall."""
         if len(codes) - self._covered > _REST + self._covered // 8:

@@ -6,6 +6,7 @@ Row r of a segment is its r-th trajectory; the steps of a trajectory are the row
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ Numbers = npt.NDArray[np.int64]
 _FIRST_CODES = 4
 _FIRST_STEPS = 512
 """About how many steps are looked at before the result so far is used again; four times as many each time."""
+_RECENT_BYTES = 16 << 20
+"""Of recent situations that are kept."""
 
 
 class Search(NamedTuple):
@@ -48,6 +51,25 @@ class Search(NamedTuple):
         return (best.least - self.highest) / self.weight if self.weight > 0 else -np.inf
 
 
+class _Begun(NamedTuple):
+    """How a search begins; it depends on nothing but the situation and what the segment holds."""
+
+    bounds: Bounds
+    places: Places
+    """That are looked at first."""
+    values: Matrix
+    """The bounds of those."""
+    width: int
+    """How many codes those have."""
+    others: Numbers
+    """The other codes that have places."""
+
+    @property
+    def bytes(self) -> int:
+        """Its size in memory."""
+        return sum(rows.nbytes for rows in (*self.places, self.bounds.values, self.values, self.others))
+
+
 class Segment:
     """Trajectories and their steps in arrays."""
 
@@ -62,6 +84,8 @@ class Segment:
         self._owners = Growing(np.empty(0, dtype=np.int32))
         self.keys = [Unique(np.empty((0, dimension), dtype=np.float32)) for _ in range(KEYS)]
         self.states = [Unique(np.empty((0, dimension), dtype=np.float32)) for _ in range(STATES)]
+        self._recent: OrderedDict[object, _Begun] = OrderedDict()
+        self._recent_bytes = 0
 
     @classmethod
     def after(cls, other: Segment) -> Segment:
@@ -129,41 +153,62 @@ class Segment:
         trajectory score they could not reach the result.
         """
         column = self.states[query.state]
-        bounds = column.bounds(query.vector)
         postings, owners = column.postings, self._owners.rows
-        postings.update(column.codes.rows, owners, len(bounds.values))
-        width = max(_FIRST_CODES, _FIRST_STEPS * len(bounds.values) // self.steps)
-        codes = np.flatnonzero(bounds.values[: len(postings)] >= query.lowest(best))
+        postings.update(column.codes.rows, owners, len(column.vectors.rows))
+        bounds, places, values, width, codes = self._begun(query)
+        if width:
+            self._take(places, values, bounds, query, best, width)
+        codes = codes[bounds.values[codes] >= query.lowest(best)]
         while len(codes):
-            values = bounds.values[codes]
-            head = values >= (np.partition(values, -width)[-width] if width < len(codes) else -np.inf)
-            chosen = codes[head]
-            self._take(postings.places(chosen), bounds, query, best, len(chosen))
-            codes = codes[~head & (values >= query.lowest(best))]
             width *= 4
+            chosen, codes = _highest(codes, bounds.values, width)
+            places = postings.places(chosen)
+            self._take(places, bounds.values.take(places.codes), bounds, query, best, len(chosen))
+            codes = codes[bounds.values[codes] >= query.lowest(best)]
         rest = postings.rest(column.codes.rows, owners)
         if len(rest.steps):
-            self._take(rest, bounds, query, best, len(rest.steps))
+            self._take(rest, bounds.values.take(rest.codes), bounds, query, best, len(rest.steps))
 
-    def _take(self, places: Places, bounds: Bounds, query: Search, best: Best, repeats: int) -> None:
-        """Take those of the places into `best` whose bounds allow it, at most `repeats` of them of a row."""
+    def _begun(self, query: Search) -> _Begun:
+        """Return how a search in this situation begins, from memory if it came lately: where few vectors are different,
+        the same situations come again, and reading them all pushes everything else out of the processor's cache."""
+        column = self.states[query.state]
+        covered = column.postings.covered
+        asked = (query.state, covered, len(column.vectors.rows), query.vector.tobytes())
+        if asked in self._recent:
+            self._recent.move_to_end(asked)
+            return self._recent[asked]
+        bounds = column.bounds(query.vector)
+        width = max(_FIRST_CODES, _FIRST_STEPS * len(bounds.values) // self.steps)
+        chosen, others = _highest(np.arange(len(column.postings)), bounds.values, width)
+        places = column.postings.places(chosen)
+        begun = _Begun(bounds, places, bounds.values.take(places.codes), len(chosen), others)
+        if bounds.exact:
+            self._recent[asked] = begun
+            self._recent_bytes += begun.bytes
+            while self._recent_bytes > _RECENT_BYTES:
+                self._recent_bytes -= self._recent.popitem(last=False)[1].bytes
+        return begun
+
+    def _take(
+        self, places: Places, values: Matrix, bounds: Bounds, query: Search, best: Best, repeats: int
+    ) -> None:
+        """Take those of the places into `best` whose bounds, the `values`, allow it, at most `repeats` of a row."""
         column = self.states[query.state]
         steps, owners, codes = places
         scores = query.scores.take(owners)
-        if bounds.exact:
-            found = bounds.values.take(codes)
-        else:
-            (able,) = (scores + query.weight * bounds.values.take(codes) >= best.least).nonzero()
+        if not bounds.exact:
+            (able,) = (scores + query.weight * values >= best.least).nonzero()
             if len(able) == 0:
                 return
             steps, owners, codes, scores = steps[able], owners[able], codes[able], scores[able]
-            found = column.products(codes, query.vector)
-        totals = scores + query.weight * found
+            values = column.products(codes, query.vector)
+        totals = scores + query.weight * values
         (able,) = (totals >= best.reached(totals, repeats)).nonzero()
         if len(able):
             rows = owners[able].astype(np.int64)
             numbers = steps[able] - self._starts.rows[rows]
-            best.take(query.offset + rows, numbers, found[able], totals[able])
+            best.take(query.offset + rows, numbers, values[able], totals[able])
 
     def _columns(self) -> list[tuple[str, Unique]]:
         keys = [(f"key{number}", column) for number, column in enumerate(self.keys)]
@@ -246,3 +291,12 @@ class Segment:
             basis, rows = arrays.get(f"state{number}_basis"), arrays.get(f"state{number}_sketch")
             column.sketch = Sketch(dimension, basis, rows)
         return segment
+
+
+def _highest(codes: Numbers, values: Matrix, width: int) -> tuple[Numbers, Numbers]:
+    """Return the codes with the `width` highest values (more of them if some are equal), and the others."""
+    if width >= len(codes):
+        return codes, codes[:0]
+    own = values[codes]
+    head = own >= np.partition(own, -width)[-width]
+    return codes[head], codes[~head]
