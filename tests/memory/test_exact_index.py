@@ -26,6 +26,9 @@ RELAXED = settings(
 def small_limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small stores take the ways that large ones take."""
     monkeypatch.setattr("icd_memory.postings._REST", 8)
+    monkeypatch.setattr("icd_memory.postings._FEW", 2)
+    monkeypatch.setattr("icd_memory.best._PART", 4)
+    monkeypatch.setattr("icd_memory.best._PART_OF_ENOUGH", 1)
     monkeypatch.setattr("icd_memory.segment._FIRST_STEPS", 4)
     monkeypatch.setattr("icd_memory.segment._FIRST_CODES", 1)
     if request.param == "sketches":
