@@ -66,18 +66,17 @@ class ChatMemory:
             return suitable(first, call.tools, self._k)
         query, finder = query_of(call, situation, episode_id), memory.retriever
         quick = finder.is_quick(query)
-        # Some may call tools that are not there, now or, where these are kept, at a later step.
-        found: list[Excerpt] = []
-        fitting: list[Excerpt] = []
+        found, shown = list[Excerpt](), list[Excerpt]()
+        # Some may call tools that are not there, now or, where the first ones are kept, at a later step.
         for wanted in (2 * self._k,) if self._sticky else (self._k, 2 * self._k):
             search = partial(finder.for_step, query, wanted)
             found = search() if quick else await self._aside(search)
-            fitting = suitable(found, call.tools, self._k)
-            if len(fitting) == self._k or len(found) < wanted:
+            shown = suitable(found, call.tools, self._k)
+            if len(shown) == self._k or len(found) < wanted:
                 break
         if self._sticky:
             _keep(self._first, episode_id, found)
-        return fitting
+        return shown
 
     async def strategies(
         self, call: ChatCall, situation: Situation, episode_id: str, count_tokens: Callable[[str], int]

@@ -101,7 +101,8 @@ class _Rendered(NamedTuple):
 
 
 class _Window:
-    """What is shown of an excerpt: the same where its words are, and looked up by where it stands: that is quicker."""
+    """What is shown of an excerpt. Looked up by where it stands, which is quicker than by its words; those decide whether
+    it is the same."""
 
     __slots__ = ("_hash", "goal", "steps")
 

@@ -103,7 +103,8 @@ class FunctionBody(TypedDict):
 
 
 class ToolBody(TypedDict):
-    """A tool; only functions can be compared. No model, nor its function: the same ones come with every request."""
+    """A tool; only functions can be compared. Plain data, as its function: the same ones come with every request, and are
+    made tools once."""
 
     __pydantic_config__ = RequestModel.model_config  # type: ignore[misc]
     type: Literal["function"]
