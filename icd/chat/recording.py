@@ -180,7 +180,7 @@ def without_secrets(row: DecisionRow, texts: Texts, names: Placeholders) -> tupl
     hidden = _replaced(texts, changed) if changed else texts
     free = {name: hide(value) for name in _FREE_TEXTS if isinstance(value := row.body.get(name), str)}
     samples = [
-        {name: hide(value) if value and isinstance(value, str) else value for name, value in sample.items()}
+        {name: hide(value) if isinstance(value, str) else value for name, value in sample.items()}
         for sample in row.body["samples"]
     ]
     body = {**row.body, **free, "samples": samples, "messages": hidden.messages, "tools": hidden.tools}

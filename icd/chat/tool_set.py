@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from pydantic_core import to_json
 from icd.backends.base import JsonObject, Tool
 from icd.backends.openai_wire import tool_json
 from icd.backends.tokens import most_tokens
+from icd.canonical import dump
 from icd.chat.json_schema import CompiledSchema, compiled
 from icd.chat.kept import Kept
 from icd.chat.schema_copy import short
@@ -68,7 +68,7 @@ class ToolSet(tuple[Tool, ...]):
     @cached_property
     def signature(self) -> tuple[str, ...]:
         """What each tool is, the same in any order of tools and keys."""
-        return tuple(sorted(f"{tool.name} {tool.description} {_canonical(tool.parameters)}" for tool in self))
+        return tuple(sorted(f"{tool.name} {tool.description} {dump(tool.parameters)}" for tool in self))
 
     @cached_property
     def written(self) -> Written:
@@ -101,7 +101,3 @@ def kept_tools(given: object, make: Callable[[], Iterable[Tool]]) -> ToolSet:
     except ValueError:  # Unpaired surrogates, no JSON, or nested too deeply for it.
         return ToolSet(make())
     return _kept.get(written, lambda: ToolSet(make()))
-
-
-def _canonical(value: JsonObject) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from icd.backends.base import Message, ToolCall
 from icd.backends.openai_wire import message_json
+from icd.canonical import dump
 from icd_memory.schema import dump_json
 from icd_memory.store import text_hash
 
@@ -44,6 +45,6 @@ _kept = lru_cache(_KEPT)(_worked_out)
 
 def _arguments(call: ToolCall) -> str:
     try:
-        return json.dumps(json.loads(call.arguments or "{}"), sort_keys=True, separators=(",", ":"))
+        return dump(json.loads(call.arguments or "{}"))
     except (ValueError, RecursionError):
         return call.arguments

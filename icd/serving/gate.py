@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from icd.serving import logs
 from icd.serving.errors import ApiError, api_error, encoded, openai_body
 from icd.serving.lifecycle import Deadline
-from icd.serving.service import DEADLINE, Service, header
+from icd.serving.request_headers import header
+from icd.serving.service import DEADLINE, Service
 from icd.telemetry import spans
 
 __all__ = ["ErrorBody", "Gate", "error_reply"]
@@ -109,7 +110,7 @@ class Gate:
 
 def _check_host(scope: Scope) -> None:
     """Refuse a name that somebody else's domain resolves to this machine."""
-    host = header(scope, b"host", "localhost").lower()
+    host = header(scope["headers"], b"host", "localhost").lower()
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     if name not in _LOCAL:
         raise ApiError(

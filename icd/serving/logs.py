@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from icd.chat.call import ChatAnswer
+from icd.serving.request_headers import header
 
 __all__ = ["JsonLines", "begin", "configure", "decided", "finished"]
 
@@ -55,7 +56,7 @@ def begin(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Name the request whose task this is."""
     if not _log.isEnabledFor(logging.INFO):
         return
-    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
+    given = header(headers, b"x-request-id")
     usable = given.isascii() and given.isprintable() and 0 < len(given) <= _LONGEST_ID
     _request_id.set(given if usable else uuid4().hex)
 

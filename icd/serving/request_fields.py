@@ -85,7 +85,7 @@ def read_json(body: type[_Body], raw: bytes) -> _Body:
 
 
 def _maybe_not_finite(raw: bytes) -> bool:
-    """Say whether a body could hold a number that JSON does not have; a tenth of a regular expression's work."""
+    """Say whether a body could hold a number that JSON does not have; quicker than a regular expression."""
     if (b"N" in raw and b"NaN" in raw) or (b"I" in raw and b"Infinity" in raw):
         return True
     plain = raw.translate(_DIGITS_AS_ZEROS, b"+")

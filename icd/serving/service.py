@@ -16,7 +16,6 @@ from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
 
 from icd.backends.base import Delta
 from icd.chat.call import Answerer, ChatAnswer, ChatCall, Settled
@@ -28,6 +27,7 @@ from icd.serving.keys import Caller, Keyring
 from icd.serving.lifecycle import Deadline, Lifecycle
 from icd.serving.limits import RateLimiter
 from icd.serving.metrics import Metrics
+from icd.serving.request_headers import header
 from icd.serving.served_models import ServedModels
 
 if TYPE_CHECKING:
@@ -56,11 +56,6 @@ class OpenStream(NamedTuple):
     settled: Settled
     items: AsyncGenerator[Delta | ChatAnswer, None]
     deadline: Deadline
-
-
-def header(scope: Scope, name: bytes, default: str = "") -> str:
-    """Return a request's first header of this name, which is written in small letters."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), default)
 
 
 def deadline_of(request: Request) -> Deadline:
@@ -133,13 +128,13 @@ class Service:
         Raises:
             ApiError: it is not JSON by its content type (415), or too large (413).
         """
-        kind = header(request.scope, b"content-type").partition(";")[0].strip().lower()
+        kind = header(request.scope["headers"], b"content-type").partition(";")[0].strip().lower()
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
             raise ApiError(
                 415, "send the header Content-Type: application/json", code="unsupported_media_type"
             )
         most = int(self.settings.max_body_mb * 1_000_000)
-        if int(header(request.scope, b"content-length") or 0) > most:
+        if int(header(request.scope["headers"], b"content-length") or 0) > most:
             raise self._too_large()
         pieces, size = [], 0
         async for piece in request.stream():
@@ -224,8 +219,8 @@ def _check_schemas(call: ChatCall) -> None:
 
 def _token(request: Request) -> str:
     """Return the key that a request bears: OpenAI's clients and Anthropic's send it differently."""
-    kind, _, token = header(request.scope, b"authorization").partition(" ")
-    token = token.strip() if kind.lower() == "bearer" else header(request.scope, b"x-api-key")
+    kind, _, token = header(request.scope["headers"], b"authorization").partition(" ")
+    token = token.strip() if kind.lower() == "bearer" else header(request.scope["headers"], b"x-api-key")
     if not token:
         raise ApiError(
             401,

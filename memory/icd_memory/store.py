@@ -80,6 +80,14 @@ _TEXTS_BY_HASH = _by(schema.texts.c.hash, schema.texts.c.body)
 _VECTORS_BY_HASH = _by(schema.vectors.c.hash, schema.vectors.c.data).where(
     schema.vectors.c.embedder == sa.bindparam("embedder")
 )
+_DECISIONS_IN_THREAD = (
+    sa.select(schema.decisions.c.episode_id, schema.decisions.c.step)
+    .where(
+        schema.decisions.c.tenant == sa.bindparam("tenant"),
+        schema.decisions.c.thread == sa.bindparam("thread"),
+    )
+    .order_by(schema.decisions.c.seq)
+)
 _DIGESTED = attrgetter(*DIGESTED)
 _TRAJECTORY = (
     "id",
@@ -108,10 +116,6 @@ class Store:
         self._episodes = Records(database, schema.episodes, EpisodeRow)
         self._decisions = Records(database, schema.decisions, DecisionRow)
         self._receipts = Inserter(database, schema.decisions, DIGESTED)
-        mark = "?" if database.engine.dialect.paramstyle == "qmark" else "%s"
-        # Written out: every new conversation waits for it, and building it takes as long as running it.
-        which = f"tenant = {mark} AND thread = {mark}"
-        self._in_thread = f"SELECT episode_id, step FROM decisions WHERE {which} ORDER BY seq"
         self._ledger = Records(database, schema.ledger, LedgerRow)
         self._feedback = Records(database, schema.feedback, FeedbackRow, key=("tenant", "id"))
         self.accounts = Accounts(database)
@@ -337,7 +341,7 @@ class Store:
     def decisions_in_thread(self, tenant: str, thread: str) -> list[ThreadStep]:
         """Return where the tenant's decisions that ended in this conversation stand, in the order they came."""
         with self._db.read() as connection:
-            found = connection.exec_driver_sql(self._in_thread, (tenant, thread))
+            found = connection.execute(_DECISIONS_IN_THREAD, {"tenant": tenant, "thread": thread})
             return [ThreadStep(*row) for row in found]
 
     def add_ledger(self, rows: Iterable[LedgerRow]) -> int:
